@@ -121,9 +121,12 @@ impl Segment {
         aligned && held && placed && filled && whole
     }
 
+    fn end(&self) -> u64 {
+        self.address.saturating_add(self.pages.saturating_mul(PAGE))
+    }
+
     fn overlaps(&self, other: &Self) -> bool {
-        self.address < other.address + other.pages * PAGE
-            && other.address < self.address + self.pages * PAGE
+        self.address < other.end() && other.address < self.end()
     }
 }
 

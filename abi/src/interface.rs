@@ -292,8 +292,8 @@ macro_rules! interface {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, BAD_ARGUMENT, UNKNOWN_METHOD, Waiting};
-    use crate::{Badge, Call, Caller, Message, Token};
+    use super::{Answer, BAD_ARGUMENT, CallError, UNKNOWN_METHOD, Waiting};
+    use crate::{Badge, Call, Caller, Event, Handle, Message, Status, Token, Traps};
 
     mod sample {
         crate::interface! {
@@ -365,6 +365,35 @@ mod tests {
             send(&mut server, 1, [1 << 40, 0, 0, 0, 0]).map(|m| m.label),
             Some(BAD_ARGUMENT)
         );
+    }
+
+    /// Calls a server that lives in the same place.
+    #[derive(Clone, Copy)]
+    struct Direct;
+
+    impl Traps for Direct {
+        fn call(&self, _: Handle, message: Message) -> (Status, Message) {
+            let call = Call { token: Token::NONE, badge: Badge::default(), message };
+            match sample::dispatch(&mut Server::default(), &call) {
+                Some(answer) => (Status::Ok, answer.message),
+                None => (Status::Restarted, Message::default()),
+            }
+        }
+        fn reply_wait(&self, _: Option<Answer>) -> Event {
+            Event::default()
+        }
+        fn reply(&self, _: Answer) {}
+        fn notify(&self, _: Handle) {}
+    }
+
+    #[test]
+    fn clients_get_results_refusals_and_statuses() {
+        let client = sample::Client::new(Direct, Handle(3));
+        assert_eq!((sample::NAME, client.handle()), ("sample", Handle(3)));
+        assert_eq!(client.add(2, 3), Ok(5));
+        assert_eq!(client.add(0, 3), Err(CallError::Refused(sample::Error::No)));
+        assert_eq!(client.later(1), Err(CallError::Status(Status::Restarted)));
+        assert_eq!(client.nothing(), Ok(()));
     }
 
     #[test]
