@@ -4,7 +4,8 @@
 //! `ipc::wiring!` writes them at compile time from the same declaration that numbers the server's handles, so the two cannot
 //! differ. The kernel's ELF has a note of one record, of kind [`RecordKind::Abi`].
 
-use crate::Method;
+use crate::trap::BITS_SHARED;
+use crate::{Handle, Method};
 
 /// Name of the ELF section.
 pub const SECTION: &str = ".wiring";
@@ -67,6 +68,73 @@ impl WireShape {
     }
 }
 
+/// How a server's handles and inbox bits are numbered, from the counts in its wiring alone. The macro that writes the note,
+/// the server's run-time and `pack` all number by this.
+///
+/// Handles: 0 the kernel, 1 the supervisor, then needs, ports, windows, and one bell for each client. Bits: ports, then needs,
+/// then clients, up to [`crate::trap::BITS_SHARED`]; what lies beyond shares the last of these (a bit means *look*, never *who*).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Numbers {
+    /// Number of needs.
+    pub needs: u16,
+    /// Number of ports.
+    pub ports: u16,
+    /// Number of windows.
+    pub windows: u16,
+    /// Places for clients.
+    pub clients: u16,
+}
+
+impl Numbers {
+    /// Handles before the first need.
+    pub const FIXED: u16 = 2;
+
+    /// Handle of a need.
+    pub const fn need(self, index: u16) -> Handle {
+        Handle(Self::FIXED + index)
+    }
+
+    /// Handle of a port.
+    pub const fn port(self, index: u16) -> Handle {
+        Handle(Self::FIXED + self.needs + index)
+    }
+
+    /// Handle of a window.
+    pub const fn window(self, index: u16) -> Handle {
+        Handle(Self::FIXED + self.needs + self.ports + index)
+    }
+
+    /// Handle of a client's bell.
+    pub const fn bell(self, client: u16) -> Handle {
+        Handle(Self::FIXED + self.needs + self.ports + self.windows + client)
+    }
+
+    /// Number of handles.
+    pub const fn handles(self) -> u16 {
+        self.bell(self.clients).0
+    }
+
+    /// Bit that a port's event sets.
+    pub const fn port_bits(self, index: u16) -> u64 {
+        bit(index)
+    }
+
+    /// Bit that the server of a need sets.
+    pub const fn need_bits(self, index: u16) -> u64 {
+        bit(self.ports + index)
+    }
+
+    /// Bit that a client sets.
+    pub const fn client_bits(self, client: u16) -> u64 {
+        bit(self.ports + self.needs + client)
+    }
+}
+
+const fn bit(index: u16) -> u64 {
+    let last = BITS_SHARED as u16 - 1;
+    1 << (if index < last { index } else { last })
+}
+
 /// One record, borrowing its names from the note.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Record<'a> {
@@ -94,6 +162,17 @@ impl<'a> Record<'a> {
     /// A record with nothing but its kind.
     pub const fn new(kind: RecordKind) -> Self {
         Self { kind, flags: 0, index: 0, a: 0, b: 0, c: 0, hash: 0, name: "", interface: "" }
+    }
+
+    /// A record of a wire with this memory.
+    pub const fn wire(kind: RecordKind, shape: WireShape) -> Self {
+        let flags = if shape.grantable { GRANTABLE } else { 0 };
+        Self { flags, b: shape.up, c: shape.down, ..Self::new(kind) }
+    }
+
+    /// The memory of a wire's record.
+    pub const fn shape(&self) -> WireShape {
+        WireShape { up: self.b, down: self.c, grantable: self.flags & GRANTABLE != 0 }
     }
 
     /// The bytes of the record. At compile time only: a name longer than [`NAME`] stops the build.

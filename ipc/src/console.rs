@@ -1,0 +1,13 @@
+//! The console's output: a byte ring that `log` (or who else is wired) writes and `console` reads, and a bit. Never a call.
+
+/// Where the ring's bytes begin in the up part; its producer's header is at offset 0, its consumer's at offset 0 of the down part.
+pub const BYTES: usize = 4096;
+
+/// One page of header and four of text up, one page of header down.
+pub const WIRE: abi::wiring::WireShape = abi::wiring::WireShape::new(5, 1);
+
+/// Name of the interface.
+pub const NAME: &str = "console";
+
+/// It has no methods: `console` is never called.
+pub const METHODS: &[abi::Method] = &[];

@@ -1,0 +1,1 @@
+//! (declared by its server's author)

@@ -1,0 +1,89 @@
+//! The main loop of a server.
+
+use abi::trap::BIT_CONTROL;
+use abi::{Answer, Badge, Call, Event, Handle, Traps};
+
+use crate::supervisor::{self, EventKind};
+
+/// A need, by the numbers of the wiring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Need {
+    /// Its number.
+    pub index: u16,
+    /// The wire.
+    pub handle: Handle,
+    /// The bits that its server sets.
+    pub bits: u64,
+}
+
+/// A port, by the numbers of the wiring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Port {
+    /// Its handle.
+    pub handle: Handle,
+    /// The bits that its event sets.
+    pub bits: u64,
+}
+
+/// What a server does with what a wait returned.
+pub trait Serve {
+    /// Bits were set. Bounded work only (one ring's worth), then return: what is left over is done at the next turn.
+    fn bits(&mut self, bits: u64);
+
+    /// A call. The answer, or `None` when it comes later. `match call.badge.channel()` where several channels are served.
+    fn call(&mut self, call: &Call) -> Option<Answer>;
+
+    /// A client (or a new incarnation of one) was wired.
+    fn opened(&mut self, client: Badge) {
+        let _ = client;
+    }
+
+    /// A client is gone; forget its session, its badge does not come back.
+    fn closed(&mut self, client: Badge) {
+        let _ = client;
+    }
+}
+
+/// Serves for ever.
+pub fn serve<T: Traps>(traps: T, server: &mut impl Serve) -> ! {
+    let mut answer = None;
+    loop {
+        answer = turn(&traps, server, answer);
+    }
+}
+
+/// One turn of the loop: answers the last call, waits, and handles what came; returns the answer to the new call. Bits are
+/// handled before the call of the same turn, and control events before bits, so a call of a new incarnation never meets
+/// the session of the old one.
+pub fn turn<T: Traps>(
+    traps: &T,
+    server: &mut impl Serve,
+    answer: Option<Answer>,
+) -> Option<Answer> {
+    handle(traps, server, traps.reply_wait(answer))
+}
+
+/// Handles what a wait returned.
+pub fn handle<T: Traps>(traps: &T, server: &mut impl Serve, event: Event) -> Option<Answer> {
+    if event.bits & BIT_CONTROL != 0 {
+        control(traps, server);
+    }
+    if event.bits & !BIT_CONTROL != 0 {
+        server.bits(event.bits & !BIT_CONTROL);
+    }
+    let call = Call { token: event.token, badge: event.badge, message: event.message };
+    if event.token == abi::Token::NONE { None } else { server.call(&call) }
+}
+
+/// Collects the supervisor's events until there are no more.
+fn control<T: Traps>(traps: &T, server: &mut impl Serve) {
+    let supervisor = supervisor::Client::new(*traps, Handle::SUPERVISOR);
+    while let Ok((kind, badge)) = supervisor.next_event() {
+        let badge = Badge::from_bits(badge);
+        match kind {
+            EventKind::None => return,
+            EventKind::Opened => server.opened(badge),
+            EventKind::Closed => server.closed(badge),
+        }
+    }
+}

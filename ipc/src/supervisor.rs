@@ -1,0 +1,38 @@
+//! What the supervisor does for every server: channel 0 of the supervisor, handle 1 of everybody else.
+
+abi::word_enum! {
+    /// What happened, as far as the asking server is concerned.
+    pub enum EventKind {
+        /// Nothing more.
+        None = 0,
+        /// A client was wired; the badge tells which.
+        Opened = 1,
+        /// A client is gone; its badge will not come back.
+        Closed = 2,
+    }
+}
+
+/// No memory is shared.
+pub const WIRE: abi::wiring::WireShape = abi::wiring::WireShape::NONE;
+
+/// Number of the supervisor's channel.
+pub const CHANNEL: u8 = 0;
+
+abi::interface! {
+    /// The supervisor, as its servers see it.
+    interface "supervisor";
+    /// Why it refused.
+    error Error {
+        /// This server may not ask for that.
+        NotAllowed = 1,
+        /// No such client or domain.
+        Invalid = 2,
+    }
+    /// The server has started and serves; its restarts count from here.
+    1 now fn ready() -> ();
+    /// The oldest event not yet collected, and the badge that it is about.
+    2 now fn next_event() -> (EventKind, u32);
+    /// Said by the server of `xenstore` alone: the backend of the device of its client number `client` is in `domain`. The
+    /// supervisor makes that the peer of the client's ports and windows.
+    3 now fn peer(client: u16, domain: u16) -> ();
+}
