@@ -99,9 +99,13 @@ fn a_restart_is_seen_with_the_position_where_it_happened() {
             let mut second = Consumer::<u32>::open(parts).unwrap();
             second.pop().unwrap();
         });
-        if let Some(begun) = producer.restarted().unwrap() {
-            assert_eq!(begun, 1);
-        }
+        let begun = loop {
+            match producer.restarted().unwrap() {
+                Some(begun) => break begun,
+                None => thread::yield_now(),
+            }
+        };
+        assert_eq!(begun, 1);
         restarting.join().unwrap();
     });
 }
