@@ -26,7 +26,7 @@ word_enum! {
         Debug = 9,
         /// #AC, #MF, #XM, #NM and the rest; the error code's upper half is the vector.
         Exception = 10,
-        /// The server used more CPU time on one call than its manifest's `longest`.
+        /// The server used more CPU time between two waits than its slot's `longest`.
         Overrun = 11,
         /// A kernel interface was called with a method or an argument that it does not have; the address is the label.
         BadCall = 12,

@@ -106,6 +106,9 @@ pub struct Slot {
     pub vcpu: u16,
     /// What happens when it dies.
     pub restart: Restart,
+    /// The most CPU time that it may use between two waits, in nanoseconds; 0: no limit. (Manifest: `longest_ms`, 1000 unless
+    /// it says otherwise.)
+    pub longest: u64,
     /// Pages of stack.
     pub stack_pages: u32,
     /// Pages of heap.

@@ -195,4 +195,7 @@ crate::interface! {
     /// Takes back all grants of a window, some at a time; returns how many are left. Pages that the peer keeps mapped stay
     /// pinned, and their references stay out of use until it lets go.
     24 now fn window_reset(window: u16) -> u32;
+    /// Sets the most CPU time, in nanoseconds, that the slot's server may use between two waits (0: no limit). A server that
+    /// uses more is faulted with `Overrun`, whatever its priority.
+    25 now fn slot_longest(slot: u16, nanoseconds: u64) -> ();
 }
