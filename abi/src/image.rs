@@ -241,7 +241,7 @@ impl Header {
     /// Everything that [`ImageError`] names.
     pub fn decode(image: &[u8]) -> Result<Self, ImageError> {
         let header = image.get(..HEADER).ok_or(ImageError::Truncated)?;
-        let decoded = Self::decode_fields(header)?;
+        let decoded = Self::fields(header)?;
         decoded.check_sizes(image.len() as u64)?;
         decoded.check_root()?;
         let root =
@@ -252,7 +252,12 @@ impl Header {
         Ok(decoded)
     }
 
-    fn decode_fields(header: &[u8]) -> Result<Self, ImageError> {
+    /// Decodes the fields of a header and checks no more than that each can be decoded: for the supervisor, whose image
+    /// the kernel has checked.
+    ///
+    /// # Errors
+    /// Bytes that are no header of this format and this ABI.
+    pub fn fields(header: &[u8]) -> Result<Self, ImageError> {
         let long = |at| array(header, at).map(u64::from_le_bytes).ok_or(ImageError::Truncated);
         let short = |at| array(header, at).map(u32::from_le_bytes).ok_or(ImageError::Truncated);
         if long(0)? != MAGIC {

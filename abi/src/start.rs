@@ -75,6 +75,18 @@ pub fn write(
     Some(at + name.len() + config.len())
 }
 
+/// Bytes of a whole start record, from the [`HEADER`] bytes that it begins with; `None` if they are none.
+pub fn length(header: &[u8]) -> Option<usize> {
+    if u64::from_le_bytes(array(header, 0)?) != MAGIC {
+        return None;
+    }
+    let needs = usize::from(u16::from_le_bytes(array(header, 10)?));
+    let clients = usize::from(u16::from_le_bytes(array(header, 12)?));
+    let name = u32::from_le_bytes(array(header, 28)?) as usize;
+    let config = u32::from_le_bytes(array(header, 32)?) as usize;
+    (HEADER + (needs + clients) * ENTRY).checked_add(name)?.checked_add(config)
+}
+
 /// A start record as the server reads it.
 #[derive(Clone, Copy, Debug)]
 pub struct Start<'a> {
@@ -150,7 +162,7 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Header, Start, WireMemory, write};
+    use super::{Header, Start, WireMemory, length, write};
 
     const HEADER: Header =
         Header { slot: 4, needs: 1, clients: 2, incarnation: 3, heap_pages: 9, stack_pages: 8 };
@@ -172,6 +184,15 @@ mod tests {
         assert_eq!((start.need(0), start.need(1)), (Some(wire(1)), None));
         assert_eq!((start.client(1), start.client(2)), (Some(wire(3)), None));
         assert_eq!((start.config("port"), start.config("nothing")), (Some("81"), None));
+    }
+
+    #[test]
+    fn the_header_tells_the_length() {
+        let mut out = [0; 400];
+        let written = sample(&mut out).unwrap();
+        assert_eq!(length(&out[..super::HEADER]), Some(written));
+        assert_eq!(length(&out[..super::HEADER / 2]), None);
+        assert_eq!(length(&[0; super::HEADER]), None);
     }
 
     #[test]
