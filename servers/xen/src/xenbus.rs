@@ -16,8 +16,6 @@ use heapless::Vec;
 /// What happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// The driver starts; its own `state` node says this. Tell the backend's next.
-    Start(State),
     /// The backend's `state` says this, and its `online` is not 0; `None` when its directory, or our own, is gone.
     Backend(Option<State>, bool),
     /// [`Action::Negotiate`] is done.
@@ -127,19 +125,26 @@ pub struct Device {
     phase: Phase,
     after: After,
     backend: Option<State>,
+    is_told: bool,
     is_online: bool,
     has_rings: bool,
 }
 
 impl Device {
-    /// A device about which nothing is known yet.
+    /// A device whose own `state` node says `own`: the toolstack's, or what another incarnation left. What to do is
+    /// known with the first [`Event::Backend`].
     #[must_use]
-    pub const fn new(class: Class) -> Self {
+    pub const fn new(class: Class, own: State) -> Self {
+        let phase = match own {
+            State::Unknown | State::Initialising => Phase::Waiting,
+            _ => Phase::Found,
+        };
         Self {
             class,
-            phase: Phase::Found,
+            phase,
             after: After::Again,
-            backend: Some(State::Initialising),
+            backend: None,
+            is_told: false,
             is_online: true,
             has_rings: false,
         }
@@ -168,16 +173,18 @@ impl Device {
         let mut todo = Actions::new();
         if self.phase != Phase::Ended {
             self.take(event, &mut todo);
-            self.settle(&mut todo);
+            if self.is_told {
+                self.settle(&mut todo);
+            }
         }
         todo
     }
 
     fn take(&mut self, event: Event, todo: &mut Actions) {
         match (event, self.phase) {
-            (Event::Start(own), _) => self.start(own),
             (Event::Backend(state, is_online), phase) => {
                 self.backend = state;
+                self.is_told = true;
                 self.is_online = is_online;
                 if phase == Phase::Online && state == Some(State::Connected) {
                     put(todo, Action::Refresh);
@@ -197,13 +204,6 @@ impl Device {
             (Event::NewWorld, _) => self.forget(todo),
             _ => {}
         }
-    }
-
-    fn start(&mut self, own: State) {
-        self.phase = match own {
-            State::Unknown | State::Initialising => Phase::Waiting,
-            _ => Phase::Found,
-        };
     }
 
     fn published(&mut self, todo: &mut Actions) {
@@ -308,7 +308,7 @@ impl Device {
     fn forget(&mut self, todo: &mut Actions) {
         self.offline(todo);
         self.release(todo);
-        *self = Self { phase: Phase::Waiting, ..Self::new(self.class) };
+        *self = Self::new(self.class, State::Initialising);
     }
 
     fn offline(&self, todo: &mut Actions) {
