@@ -1,0 +1,44 @@
+//! The real Xen with a real Debian dom0 in one QEMU process, and the way to any other dom0.
+//!
+//! Invariant: no root, nothing installed, all in one cache folder. It knows nothing of systems and servers.
+#![forbid(unsafe_code)]
+
+mod apt;
+mod cache;
+mod channel;
+mod command;
+mod cpio;
+pub mod direct;
+pub mod dom0;
+mod error;
+mod hash;
+mod image;
+mod instance;
+mod lock;
+mod mend;
+mod modules;
+mod monitor;
+mod packages;
+mod ports;
+mod process;
+mod progress;
+mod run;
+mod setup;
+mod snapshot;
+mod sources;
+mod tool;
+mod tree;
+mod unpack;
+
+pub use cache::Cache;
+pub use channel::Channel;
+pub use command::Machine;
+pub use dom0::{Dom0, Output, Stop, Stream};
+pub use error::{Error, Result};
+pub use instance::{Instance, WARM, boot};
+pub use lock::Lock;
+pub use monitor::Monitor;
+pub use process::{Guard, Identity};
+pub use progress::{Lines, Progress, Silent, phase};
+pub use run::Record;
+pub use setup::{setup, setup_stamp};
