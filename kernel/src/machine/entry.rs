@@ -1,0 +1,378 @@
+//! The ways into the kernel and out of it, in assembly.
+//!
+//! From user mode the processor pushes into the frame of the thread that runs (the TSS says where); the stubs push the
+//! rest, save the vector registers, and call Rust on the vCPU's stack. Rust does not come back: it leaves through
+//! [`leave_trap`], [`leave_frame`] or [`idle`]. From ring 0 an exception is a bug and goes to the panic screen, but for
+//! the NMI and a debug trap that `syscall` carried in.
+//!
+//! Who was interrupted is decided by the saved CPL, and for exceptions with a stack of their own by GS_BASE, because they
+//! can come before `swapgs`.
+
+use ::core::arch::global_asm;
+use ::core::mem::offset_of;
+
+use super::descriptors::UPCALL_VECTOR;
+use super::frame::{Registers, ThreadFrame, VectorState};
+use super::layout::LOCAL_APIC;
+use super::vcpu::{SCRATCH_OFFSET, SPARE_OFFSET, STACK_OFFSET};
+use crate::core::hardware::TrapRegisters;
+
+/// Bytes between two exception stubs.
+const STUB: usize = 16;
+
+unsafe extern "C" {
+    static exception_stubs: [u8; 32 * STUB];
+    fn upcall_entry();
+    fn ignored_entry();
+    /// The `syscall` instruction comes here.
+    pub fn syscall_entry();
+    /// A `syscall` from 32-bit code would come here.
+    pub fn foreign_entry();
+    /// First and last byte of the code that runs in ring 0 with the user's GS base or stack.
+    static user_state_start: u8;
+    static user_state_end: u8;
+
+    /// Enables interrupts and waits for one. It never returns: the upcall starts afresh on the vCPU's stack.
+    pub fn idle() -> !;
+    /// Goes to user mode with these registers, all others zero, vector registers and flags at their defaults.
+    ///
+    /// # Safety
+    /// `rip` is canonical and the thread's space is loaded.
+    pub fn leave_trap(registers: *const TrapRegisters) -> !;
+    /// Goes to user mode with all registers of a frame.
+    ///
+    /// # Safety
+    /// The frame's `rip` is canonical, its selectors are user mode's, interrupts are on in its flags, its vector state was
+    /// written by FXSAVE or is the default, and the thread's space is loaded.
+    pub fn leave_frame(frame: *const ThreadFrame) -> !;
+    /// Calls `next` on a fresh stack.
+    pub fn restart_on_stack(next: extern "C" fn() -> !, stack: u64) -> !;
+}
+
+/// How the upcall is acknowledged, and what tests ask for; read by the assembly.
+#[repr(C)]
+pub struct UpcallMode {
+    /// 0: not at all, 1: x2APIC, 2: local APIC in memory.
+    pub acknowledge: ::core::sync::atomic::AtomicU8,
+    /// 1: raise the vector once more, in ring 0, before anything else.
+    pub twice: ::core::sync::atomic::AtomicU8,
+    /// Upcalls that interrupted the kernel itself and were sent back.
+    pub in_kernel: ::core::sync::atomic::AtomicU64,
+}
+
+/// See [`UpcallMode`].
+#[unsafe(no_mangle)]
+pub static UPCALL_MODE: UpcallMode = UpcallMode {
+    acknowledge: ::core::sync::atomic::AtomicU8::new(0),
+    twice: ::core::sync::atomic::AtomicU8::new(0),
+    in_kernel: ::core::sync::atomic::AtomicU64::new(0),
+};
+
+#[unsafe(no_mangle)]
+static CLEAN_VECTORS: VectorState = VectorState::DEFAULT;
+
+/// The address of the handler of a vector.
+pub fn handler(vector: usize) -> u64 {
+    match vector {
+        0..32 => &raw const exception_stubs as u64 + (vector * STUB) as u64,
+        _ if vector == usize::from(UPCALL_VECTOR) => upcall_entry as *const () as u64,
+        _ => ignored_entry as *const () as u64,
+    }
+}
+
+/// Whether an instruction belongs to the entry and exit code that runs on the user's stack or GS base.
+pub fn is_user_state(rip: u64) -> bool {
+    (&raw const user_state_start as u64..&raw const user_state_end as u64).contains(&rip)
+}
+
+global_asm!(
+    r#"
+    .macro push_registers
+    push rax
+    push rbx
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+    push rbp
+    push r8
+    push r9
+    push r10
+    push r11
+    push r12
+    push r13
+    push r14
+    push r15
+    .endm
+
+    .macro pop_registers
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rbp
+    pop rdi
+    pop rsi
+    pop rdx
+    pop rcx
+    pop rbx
+    pop rax
+    .endm
+
+    // Ends the interrupt in the local APIC. Uses rax, rcx, rdx.
+    .macro acknowledge
+    movzx eax, byte ptr [UPCALL_MODE]
+    dec eax
+    js 12f
+    jnz 11f
+    mov ecx, 0x80b
+    xor edx, edx
+    wrmsr
+    jmp 12f
+11: movabs rax, {eoi}
+    mov dword ptr [rax], 0
+12:
+    .endm
+
+    // From user mode, in the thread's frame, all registers pushed: keep the vector registers, change to the vCPU's stack.
+    .macro on_vcpu_stack
+    mov rdi, rsp
+    fxsave64 [rsp + {vectors}]
+    mov rsp, gs:[{stack}]
+    xor ebp, ebp
+    .endm
+
+    .text
+    .balign 16
+    .global exception_stubs
+exception_stubs:
+    .set vector, 0
+    .rept 32
+    .balign 16
+    // Vectors for which the processor pushes no error code.
+    .if ((0x60227d00 >> vector) & 1) == 0
+    push 0
+    .endif
+    push vector
+    // Debug, NMI, double fault, machine check.
+    .if ((0x00040106 >> vector) & 1) == 1
+    jmp own_stack
+    .else
+    jmp exception
+    .endif
+    .set vector, vector + 1
+    .endr
+
+    .balign 16
+exception:
+    cld
+    test byte ptr [rsp + 24], 3
+    jz 1f
+    swapgs
+    push_registers
+    on_vcpu_stack
+    call user_exception
+    ud2
+1:  push_registers
+    mov ecx, 0xc0000101                         // GS_BASE: negative when it is the kernel's
+    rdmsr
+    test edx, edx
+    js 2f
+    swapgs
+2:  mov rdi, rsp
+    and rsp, -16
+    // On the way out the stack is no stack: it is a thread's frame, or the user's.
+    mov rax, [rdi + {saved_rip}]
+    cmp rax, offset user_state_start
+    jb 3f
+    cmp rax, offset user_state_end
+    jae 3f
+    mov rsp, gs:[{spare}]
+3:  call kernel_exception
+    ud2
+
+    .balign 16
+own_stack:
+    cld
+    push_registers
+    mov ecx, 0xc0000101                         // GS_BASE: negative when it is the kernel's
+    rdmsr
+    xor ebx, ebx
+    test edx, edx
+    js 1f
+    swapgs
+    inc ebx
+1:  mov rdi, rsp
+    mov rbp, rsp
+    and rsp, -16
+    call own_stack_exception
+    mov rsp, rbp
+    test ebx, ebx
+    jz 1f
+    swapgs
+1:  pop_registers
+    add rsp, 16
+    iretq
+
+    .balign 16
+    .global upcall_entry
+upcall_entry:
+    test byte ptr [rsp + 8], 3
+    jz 2f
+    cmp byte ptr [UPCALL_MODE + 1], 0           // the test of a repeated upcall
+    je 1f
+    int {upcall}
+1:  cld
+    push 0
+    push {upcall}
+    push_registers
+    acknowledge
+    swapgs
+    on_vcpu_stack
+    call upcall
+    ud2
+2:  cmp qword ptr [rsp], offset idle_halted
+    je 3f
+    // The kernel itself was interrupted (a vector delivered twice): touch nothing.
+    push rax
+    push rcx
+    push rdx
+    acknowledge
+    pop rdx
+    pop rcx
+    pop rax
+    lock inc qword ptr [UPCALL_MODE + 8]
+    iretq
+3:  cmp byte ptr [UPCALL_MODE + 1], 0
+    je 1f
+    int {upcall}
+1:  acknowledge
+    mov rsp, gs:[{stack}]
+    xor ebp, ebp
+    call upcall
+    ud2
+
+    .balign 16
+    .global ignored_entry
+ignored_entry:
+    iretq
+
+    .balign 16
+    .global idle
+idle:
+    sti
+    hlt
+idle_halted:
+    jmp idle
+
+    .balign 16
+    .global restart_on_stack
+restart_on_stack:
+    mov rsp, rsi
+    xor ebp, ebp
+    call rdi
+    ud2
+
+    .balign 16
+    .global user_state_start
+user_state_start:
+    .global syscall_entry
+syscall_entry:
+    swapgs
+    mov gs:[{scratch}], rsp
+    mov rsp, gs:[{stack}]
+    push 0                                      // the stack stays a multiple of 16 at the call
+    push gs:[{scratch}]                         // rsp
+    push rcx                                    // rip
+    push 0                                      // r13
+    push 0                                      // r12
+    push r9
+    push r8
+    push r10
+    push rdx
+    push rsi
+    push rdi
+    push rax
+    mov rdi, rsp
+    xor ebp, ebp
+    call trap
+    ud2
+
+    .balign 16
+    .global leave_trap
+leave_trap:
+    fxrstor64 [CLEAN_VECTORS]
+    mov rax, [rdi + {rax}]
+    mov rsi, [rdi + {words}]
+    mov rdx, [rdi + {words} + 8]
+    mov r10, [rdi + {words} + 16]
+    mov r8, [rdi + {words} + 24]
+    mov r9, [rdi + {words} + 32]
+    mov r12, [rdi + {r12}]
+    mov r13, [rdi + {r13}]
+    mov rcx, [rdi + {rip}]
+    mov rsp, [rdi + {rsp}]
+    mov rdi, [rdi + {rdi}]
+    xor ebx, ebx
+    xor ebp, ebp
+    xor r14d, r14d
+    xor r15d, r15d
+    mov r11d, {flags}
+    swapgs
+    sysretq
+
+    .balign 16
+    // No 32-bit code segment exists, so nobody comes here.
+    .global foreign_entry
+foreign_entry:
+    ud2
+
+    .balign 16
+    .global leave_frame
+leave_frame:
+    fxrstor64 [rdi + {frame_vectors}]
+    lea rsp, [rdi + {registers}]
+    pop_registers
+    add rsp, 16
+    swapgs
+    iretq
+    .global user_state_end
+user_state_end:
+"#,
+    eoi = const LOCAL_APIC + 0xb0,
+    vectors = const offset_of!(ThreadFrame, vectors) - offset_of!(ThreadFrame, registers),
+    frame_vectors = const offset_of!(ThreadFrame, vectors),
+    registers = const offset_of!(ThreadFrame, registers),
+    stack = const STACK_OFFSET,
+    spare = const SPARE_OFFSET,
+    saved_rip = const offset_of!(Registers, rip),
+    scratch = const SCRATCH_OFFSET,
+    upcall = const UPCALL_VECTOR,
+    rax = const offset_of!(TrapRegisters, rax),
+    rdi = const offset_of!(TrapRegisters, rdi),
+    words = const offset_of!(TrapRegisters, words),
+    r12 = const offset_of!(TrapRegisters, r12),
+    r13 = const offset_of!(TrapRegisters, r13),
+    rip = const offset_of!(TrapRegisters, rip),
+    rsp = const offset_of!(TrapRegisters, rsp),
+    flags = const super::cpu::USER_FLAGS,
+);
+
+// The order in which the stubs push.
+const _: () =
+    assert!(offset_of!(Registers, rax) == 14 * 8 && offset_of!(Registers, vector) == 15 * 8);
+const _: () = assert!(offset_of!(UpcallMode, twice) == 1 && offset_of!(UpcallMode, in_kernel) == 8);
+// The order in which `syscall_entry` pushes.
+const _: () = assert!(
+    offset_of!(TrapRegisters, rax) == 0
+        && offset_of!(TrapRegisters, rdi) == 8
+        && offset_of!(TrapRegisters, words) == 16
+        && offset_of!(TrapRegisters, r12) == 56
+        && offset_of!(TrapRegisters, r13) == 64
+        && offset_of!(TrapRegisters, rip) == 72
+        && offset_of!(TrapRegisters, rsp) == 80
+);

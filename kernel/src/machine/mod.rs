@@ -1,0 +1,22 @@
+//! The machine layer: all of the kernel's unsafe code. It does what the core decides, and decides nothing itself.
+//!
+//! [`start`] brings the domain up, [`entry`] is the assembly, [`exceptions`] what it calls; [`xen`] speaks to the
+//! hypervisor; [`paging`] and [`pool`] keep the kernel's memory.
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+pub mod cpu;
+pub mod debug;
+pub mod descriptors;
+pub mod entry;
+pub mod exceptions;
+pub mod frame;
+pub mod layout;
+pub mod local_apic;
+pub mod paging;
+pub mod panic;
+pub mod pool;
+pub mod processors;
+pub mod start;
+pub mod vcpu;
+pub mod xen;

@@ -1,0 +1,128 @@
+//! What belongs to one vCPU: found through GS_BASE while in the kernel.
+//!
+//! Only its own vCPU touches an entry, with interrupts off; NMI and machine-check handlers touch nothing of it but through
+//! [`Vcpu::current`]'s atomics. There is one stack per vCPU, and no kernel state survives a return to user mode.
+
+use ::core::cell::{Cell, UnsafeCell};
+use ::core::mem::offset_of;
+
+use x86_64::VirtAddr;
+use x86_64::registers::model_specific::{GsBase, KernelGsBase};
+use x86_64::structures::gdt::GlobalDescriptorTable;
+use x86_64::structures::tss::TaskStateSegment;
+
+use super::frame::ThreadFrame;
+use super::layout::VCPUS;
+
+/// Words of the space for a hypercall's argument.
+pub const ARGUMENT_WORDS: usize = 16;
+
+/// One vCPU. The first four fields are used by the assembly in `entry`.
+#[repr(C, align(64))]
+pub struct Vcpu {
+    this: Cell<*const Vcpu>,
+    stack: Cell<u64>,
+    scratch: Cell<u64>,
+    spare: Cell<u64>,
+    index: Cell<u16>,
+    /// The thread that runs or ran last; its index is also that of its address space.
+    pub thread: Cell<Option<u16>>,
+    /// Its frame.
+    pub frame: Cell<*mut ThreadFrame>,
+    /// Where this vCPU's page of structures shared with Xen lies: virtual address.
+    pub shared: Cell<u64>,
+    /// Where this vCPU's clock page lies: virtual address.
+    pub clock: Cell<u64>,
+    /// The entry of the page table that maps this vCPU's window.
+    pub window: Cell<*mut u64>,
+    /// The timer's deadline as Xen knows it.
+    pub armed: Cell<Option<u64>>,
+    /// Space for a hypercall's argument.
+    pub argument: UnsafeCell<[u64; ARGUMENT_WORDS]>,
+    /// Segments.
+    pub segments: UnsafeCell<GlobalDescriptorTable>,
+    /// Stacks for ring 0.
+    pub task: UnsafeCell<TaskStateSegment>,
+}
+
+/// Offset of the top of the kernel stack, for the assembly.
+pub const STACK_OFFSET: usize = offset_of!(Vcpu, stack);
+/// Offset of a word that the assembly may overwrite.
+pub const SCRATCH_OFFSET: usize = offset_of!(Vcpu, scratch);
+
+/// Offset of the top of the stack that the panic screen runs on if no other is sound.
+pub const SPARE_OFFSET: usize = offset_of!(Vcpu, spare);
+
+// SAFETY: an entry is only reached through GS_BASE, by its own vCPU, with interrupts off: never from two at a time.
+unsafe impl Sync for Vcpu {}
+
+static ALL: [Vcpu; VCPUS] = [const { Vcpu::new() }; VCPUS];
+
+impl Vcpu {
+    const fn new() -> Self {
+        Self {
+            this: Cell::new(::core::ptr::null()),
+            stack: Cell::new(0),
+            scratch: Cell::new(0),
+            spare: Cell::new(0),
+            index: Cell::new(0),
+            thread: Cell::new(None),
+            frame: Cell::new(::core::ptr::null_mut()),
+            shared: Cell::new(0),
+            clock: Cell::new(0),
+            window: Cell::new(::core::ptr::null_mut()),
+            armed: Cell::new(None),
+            argument: UnsafeCell::new([0; ARGUMENT_WORDS]),
+            segments: UnsafeCell::new(GlobalDescriptorTable::empty()),
+            task: UnsafeCell::new(TaskStateSegment::new()),
+        }
+    }
+
+    /// Makes entry `index` the current vCPU's. To be called once, first of all, on that vCPU.
+    pub fn enter(index: u16) {
+        let Some(vcpu) = ALL.get(usize::from(index)) else { return };
+        vcpu.this.set(vcpu);
+        vcpu.index.set(index);
+        GsBase::write(VirtAddr::from_ptr(vcpu));
+        // User code sees a GS base of 0, and cannot change it.
+        KernelGsBase::write(VirtAddr::zero());
+    }
+
+    /// The current vCPU.
+    pub fn current() -> &'static Self {
+        let this: *const Self;
+        // SAFETY: GS_BASE points to an entry of `ALL` from `enter` on whenever Rust code of the kernel runs, and its first
+        // word to itself.
+        unsafe {
+            ::core::arch::asm!("mov {}, gs:[0]", out(reg) this, options(nostack, preserves_flags, readonly));
+        }
+        // SAFETY: as above; entries are static.
+        unsafe { &*this }
+    }
+
+    /// Its number.
+    pub fn index(&self) -> u16 {
+        self.index.get()
+    }
+
+    /// Sets the tops of its kernel stack and of its double-fault stack.
+    pub fn set_stacks(&self, top: u64, spare: u64) {
+        self.stack.set(top);
+        self.spare.set(spare);
+    }
+
+    /// The top of its kernel stack.
+    pub fn stack(&self) -> u64 {
+        self.stack.get()
+    }
+
+    /// Where an entry from user mode is to save the registers of the thread that is about to run.
+    pub fn set_frame(&self, thread: u16, frame: *mut ThreadFrame) {
+        self.thread.set(Some(thread));
+        self.frame.set(frame);
+        let end = frame as u64 + ThreadFrame::REGISTERS_END;
+        // SAFETY: only this vCPU's processor reads the task segment, at entries from user mode, and none happens now.
+        let task = unsafe { &mut *self.task.get() };
+        task.privilege_stack_table[0] = VirtAddr::new_truncate(end);
+    }
+}
