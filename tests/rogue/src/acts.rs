@@ -98,11 +98,11 @@ fn write(address: u64) {
     unsafe { write_volatile(address as *mut u8, 1) };
 }
 
-static mut RETURN: [u8; 16] = [0xc3; 16];
+static RETURN: [u8; 16] = [0xc3; 16];
 
 fn execute_data() {
     // SAFETY: none; data is not executable, and that is the test.
-    unsafe { asm!("call {}", in(reg) &raw const RETURN, clobber_abi("C")) };
+    unsafe { asm!("call {}", in(reg) RETURN.as_ptr(), clobber_abi("C")) };
 }
 
 fn execute_stack() {
