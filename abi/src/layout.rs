@@ -19,6 +19,10 @@ pub const START_PAGES: u64 = 4;
 pub const CLOCK: u64 = 0x1010_0000;
 /// A device's ring page that the toolstack made (XenStore or console).
 pub const DEVICE: u64 = 0x1020_0000;
+/// Where the supervisor maps pages of a server that it fills.
+pub const SCRATCH: u64 = 0x1030_0000;
+/// How many it maps there at most.
+pub const SCRATCH_PAGES: u32 = crate::kernel::PAGES_PER_CALL;
 /// End (exclusive, highest address) of the stack; it grows down, and the page below its last is never mapped.
 pub const STACK_END: u64 = 0x2000_0000;
 /// Most pages of a stack.

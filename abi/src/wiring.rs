@@ -24,6 +24,8 @@ pub const WAIT: u8 = 2;
 pub const RETRY: u8 = 4;
 /// Flag of a wire (serves, needs): its pages can be granted.
 pub const GRANTABLE: u8 = 8;
+/// Flag of a need: a manifest may leave it out; its handle is empty then, and its memory has no pages.
+pub const OPTIONAL: u8 = 16;
 
 crate::word_enum! {
     /// Kind of a record.

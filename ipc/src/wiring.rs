@@ -6,7 +6,7 @@
 /// ipc::wiring! {
 ///     serves { 0 => ipc::block }
 ///     clients 4;
-///     needs { log: ipc::log, store: ipc::xenstore }
+///     needs { log: ipc::log, store: ipc::xenstore, status: ipc::status optional }
 ///     ports { ring: Peer }
 ///     windows { pool: 512 }
 ///     device "vbd";
@@ -17,14 +17,15 @@
 /// ```
 ///
 /// It makes a module `wiring` in which each need, port and window is a constant by its own name, `NUMBERS` tells the rest, and
-/// whose note in the ELF is read by `pack` alone. `clients` is the most clients of all channels together; `stack` and `heap`
+/// whose note in the ELF is read by `pack` alone. A need that is `optional` may be left out by a manifest; then its handle is
+/// empty (calls answer `Gone`) and its memory has no pages. `clients` is the most clients of all channels together; `stack` and `heap`
 /// are in pages (defaults 16 and 64; a manifest may say otherwise).
 #[macro_export]
 macro_rules! wiring {
     (
         $(serves { $($channel:literal => $($served:ident)::+),+ $(,)? })?
         $(clients $clients:literal;)?
-        $(needs { $($need:ident: $($needed:ident)::+),* $(,)? })?
+        $(needs { $($need:ident: $($needed:ident)::+ $($optional:ident)?),* $(,)? })?
         $(ports { $($port:ident: $port_kind:ident),+ $(,)? })?
         $(windows { $($window:ident: $references:literal),+ $(,)? })?
         $(device $device:literal;)?
@@ -97,6 +98,7 @@ macro_rules! wiring {
                     index: $need.index,
                     name: stringify!($need),
                     interface: $($needed)::+::NAME,
+                    flags: Record::wire(RecordKind::Needs, SHAPE).flags $(| $crate::wiring!(@flag $optional))?,
                     ..Record::wire(RecordKind::Needs, SHAPE)
                 }.encode();
                 #[unsafe(link_section = ".wiring")]
@@ -133,6 +135,7 @@ macro_rules! wiring {
         }
     };
     (@one $name:ident) => { 1 };
+    (@flag optional) => { $crate::abi::wiring::OPTIONAL };
     (@or $default:literal) => { $default };
     (@or $default:literal $given:literal) => { $given };
 }

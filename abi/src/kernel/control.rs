@@ -114,6 +114,12 @@ pub const REGION_CONSOLE: u16 = 4;
 /// The first region number that `region_create` gives out is at least this.
 pub const REGIONS_FIXED: u16 = 8;
 
+/// Bit of an own handle: its server may print on the debug console ([`super::own`]).
+pub const MAY_PRINT: u64 = 1;
+/// Peer of a port or window whose domain is not known yet: opening and granting answer `NoPeer`. (`DOMID_INVALID`, Xen
+/// public/xen.h.)
+pub const NO_PEER: u16 = 0x7ff4;
+
 /// Server number of the supervisor.
 pub const SUPERVISOR_SERVER: u16 = 0;
 /// Slot number of the supervisor.
@@ -177,13 +183,14 @@ crate::interface! {
     /// Unmaps up to 32 pages from `address` on; pages that are not mapped are skipped. Returns how many addresses were done.
     16 now fn unmap(server: u16, address: u64, count: u32) -> u32;
     /// Fills a handle. `target`: kind in the low 16 bits; the slot (wire, bell) or object number (port, window) in the next
-    /// 16; the badge in the upper 32. `bits` is what a notification sets in the target's inbox.
+    /// 16; the badge in the upper 32. `bits` is what a notification sets in the target's inbox. An own handle goes to index 0
+    /// alone; its `bits` are [`MAY_PRINT`] or 0, and a new server has one with 0.
     17 now fn handle_install(server: u16, index: u16, target: u64, bits: u64) -> ();
     /// Empties a handle.
     18 now fn handle_revoke(server: u16, index: u16) -> ();
-    /// Sets up a port: what it is bound to, the peer domain, and which slot's inbox gets which bits.
+    /// Sets up a port: what it is bound to, the peer domain (or [`NO_PEER`]), and which slot's inbox gets which bits.
     19 now fn port_configure(port: u16, kind: PortKind, peer: u16, slot: u16, bits: u64) -> ();
-    /// Sets up a window of `count` references for a peer domain. A change of peer needs all references free.
+    /// Sets up a window of `count` references for a peer domain (or [`NO_PEER`]). A change of peer needs all references free.
     20 now fn window_configure(window: u16, count: u32, peer: u16) -> ();
     /// Facts of the domain: `set` 0 is Xen version (major << 16 | minor), domain number, vCPUs, pages of memory, free pages;
     /// 1 is pages of the kernel, nanoseconds since boot at kernel entry, upcalls, spurious upcalls, traps.
