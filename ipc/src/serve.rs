@@ -44,8 +44,9 @@ pub trait Serve {
     }
 }
 
-/// Serves for ever.
+/// Says that the server is ready, then serves for ever.
 pub fn serve<T: Traps>(traps: T, server: &mut impl Serve) -> ! {
+    let _ = supervisor::Client::new(traps, Handle::SUPERVISOR).ready();
     let mut answer = None;
     loop {
         answer = turn(&traps, server, answer);
