@@ -34,7 +34,7 @@ pub mod ring;
 pub use header::{Error, HEADER, precedes};
 #[cfg(not(any(xylem_user, loom)))]
 pub use host::{HostMemory, with_peer};
-pub use memory::Memory;
+pub use memory::{Memory, full_fence};
 #[cfg(loom)]
 pub use model::leaked;
 

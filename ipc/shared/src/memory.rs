@@ -200,7 +200,7 @@ impl Memory {
 
 /// Orders all accesses before it before all accesses after it, stores before loads included: what a side needs between
 /// publishing its index and looking at the peer's.
-pub(crate) fn full_fence() {
+pub fn full_fence() {
     #[cfg(loom)]
     crate::model::fence(Ordering::SeqCst);
     #[cfg(not(loom))]
