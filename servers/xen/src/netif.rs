@@ -1,6 +1,6 @@
 //! The network device: entries of its two rings, limits, and what the two sides tell each other (Xen public/io/netif.h).
 //!
-//! Invariant: none of its own; the checks are in [`transmit`] and [`receive`]. One queue, one page a ring, buffers in
+//! Invariant: none of its own; the checks are in [`Transmit`] and [`Receive`]. One queue, one page a ring, buffers in
 //! pages that are granted for good. Segmentation offload is not offered, so a backend that uses it is refused.
 
 mod receive;
@@ -143,4 +143,19 @@ pub fn mtu(text: Option<&[u8]>) -> u16 {
 #[must_use]
 pub fn is_usable(rx_copy: Option<&[u8]>) -> bool {
     number::flag(rx_copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_mtu_that_makes_no_sense_is_that_of_ethernet() {
+        assert_eq!(mtu(Some(b"9000")), 9000);
+        assert_eq!(mtu(Some(b"68")), 68);
+        assert_eq!(mtu(Some(b"65521")), 65521);
+        for text in [None, Some("67"), Some("65522"), Some("-1"), Some("0"), Some("")] {
+            assert_eq!(mtu(text.map(str::as_bytes)), 1500, "{text:?}");
+        }
+    }
 }

@@ -165,6 +165,16 @@ fn a_packet_with_a_failed_piece_gives_all_its_pages_back_unused() {
 }
 
 #[test]
+fn a_packet_shorter_than_its_header_is_not_used() {
+    let mut pair = Pair::new();
+    pair.post_all();
+    pair.back.deliver(&frame(13), 4096, 0);
+    assert!(!pair.receive.take().unwrap().unwrap().is_good);
+    pair.back.deliver(&frame(14), 4096, 0);
+    assert!(pair.receive.take().unwrap().unwrap().is_good);
+}
+
+#[test]
 fn extra_information_is_read_and_its_packet_not_used() {
     let mut pair = Pair::new();
     pair.post_all();
@@ -239,6 +249,16 @@ fn a_response_for_a_buffer_that_is_not_there_breaks_the_device() {
     pair.transmit_ring.store_u32_release(8, 1);
     assert_eq!(pair.transmit.complete(), Err(Broken));
     assert_eq!(pair.send(5, &frame(60).bytes, false), Err(Refused::Broken));
+}
+
+#[test]
+fn a_status_that_no_packet_of_ours_can_have_breaks_the_device() {
+    let mut pair = Pair::new();
+    pair.send(3, &frame(60).bytes, false).unwrap();
+    let _ = pair.transmit.publish();
+    pair.transmit_ring.write(64, &[3u16, 1]);
+    pair.transmit_ring.store_u32_release(8, 1);
+    assert_eq!(pair.transmit.complete(), Err(Broken));
 }
 
 #[test]

@@ -55,11 +55,11 @@ impl Pair {
     ) -> Result<Vec<u8>, Failure> {
         self.ask(operation, transaction, parts, 77);
         let messages = self.run();
-        let replies = messages.into_iter().filter_map(|message| match message {
+        let mut replies = messages.into_iter().filter_map(|message| match message {
             Message::Reply(77, result) => Some(result),
             _ => None,
         });
-        replies.last().expect("a reply")
+        replies.next_back().expect("a reply")
     }
 }
 
@@ -131,7 +131,7 @@ fn a_payload_of_4096_bytes_passes_and_a_longer_one_is_refused() {
 fn a_reply_to_a_server_that_died_is_dropped() {
     let mut pair = Pair::new(0, 1024);
     pair.ask(Operation::Read, 0, &[b"a\0"], 1);
-    pair.connection = Box::new(Connection::open(pair.page, 2, Rest::default()).unwrap());
+    *pair.connection = Connection::open(pair.page, 2, Rest::default()).unwrap();
     pair.ask(Operation::Read, 0, &[b"b\0"], 2);
     assert_eq!(pair.run(), [Message::Reply(2, Err(Failure::NoEntry))]);
 }
@@ -146,7 +146,7 @@ fn a_server_that_died_amid_long_messages_leaves_a_connection_that_works() {
     pair.connection.receive().unwrap();
     let rest = pair.connection.rest();
     assert!(rest.incoming > 0 && rest.outgoing > 0, "{rest:?}");
-    pair.connection = Box::new(Connection::open(pair.page, 2, rest).unwrap());
+    *pair.connection = Connection::open(pair.page, 2, rest).unwrap();
     pair.ask(Operation::Read, 0, &[b"c\0"], 3);
     assert_eq!(pair.run(), [Message::Reply(3, Err(Failure::NoEntry))]);
     assert_eq!(pair.connection.rest(), Rest::default());

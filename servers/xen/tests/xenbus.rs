@@ -132,6 +132,24 @@ fn a_backend_that_lacks_what_we_need_is_closed() {
     assert!(device.has_failed());
 }
 
+#[test]
+fn a_device_that_is_not_wanted_any_more_is_closed_and_ends() {
+    let mut device = online(Class::Block);
+    assert_eq!(device.step(Event::Stop).as_slice(), [Offline, Set(Closing), Limit]);
+    device.step(backend(Closing));
+    assert_eq!(device.step(backend(Closed)).as_slice(), [Release, End]);
+
+    let mut device = online(Class::Block);
+    device.step(Event::Broken);
+    device.step(backend(Closed));
+    assert_eq!(device.step(Event::Stop).as_slice(), [End]);
+
+    let mut device = started(Class::Block);
+    device.step(backend(InitWait));
+    assert_eq!(device.step(Event::Stop).as_slice(), []);
+    assert_eq!(device.step(Event::Published).as_slice(), [Set(Closing), Limit]);
+}
+
 /// Everything that can happen, in any order.
 fn event() -> impl Strategy<Value = Event> {
     let state = (0u8..11).prop_map(|number| State::parse(number.to_string().as_bytes()));
