@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use shared::{HostMemory, Memory, PAGE};
 use xen::blkif::{
-    Done, ERROR, FLUSH, Front, OKAY, Outcome, READ, REQUESTS, Response, SEGMENTS, Transfer,
-    UNSUPPORTED, WRITE,
+    Done, ERROR, FLUSH, Front, Outcome, READ, REQUESTS, Response, SEGMENTS, Transfer, UNSUPPORTED,
+    WRITE,
 };
 use xen::fake::{Blkback, Grants};
 use xen::{Broken, Refused};
@@ -132,8 +132,6 @@ fn failures_are_told_apart() {
 #[test]
 fn responses_that_cannot_be_break_the_device_for_good() {
     type Lie = fn(u64, u8) -> Response;
-    let respond = |id, operation| Response { id, operation, status: OKAY, ..Default::default() };
-    let _ = respond;
     let lies: [(&str, Lie); 4] = [
         ("another operation", |id, _| Response { id, operation: WRITE, ..Default::default() }),
         ("a free slot", |id, operation| Response { id: id + 1, operation, ..Default::default() }),
