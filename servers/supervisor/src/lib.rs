@@ -1,0 +1,32 @@
+//! The supervisor: started by the kernel, starts every other server from the boot image, watches them, starts them again.
+//!
+//! Invariant: it calls nobody but the kernel, so nothing that a server does can hold it up. Others call it ([`ipc::supervisor`],
+//! [`ipc::status`], [`ipc::operator`]); what it has to tell them waits in a queue for which it sets bit 63. Boot and restart
+//! are the same code, and a server is built from a sealed image whose digest was checked.
+//!
+//! It looks nothing up by name: `pack` has decided which handles, pages and wires there are ([`ipc::system`]). It does not
+//! exchange images of a running system, and does not survive its own death.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod backoff;
+pub mod boot;
+pub mod check;
+pub mod events;
+pub mod fault;
+pub mod host;
+pub mod kernel;
+pub mod links;
+pub mod load;
+pub mod overrides;
+mod serve;
+pub mod supervisor;
+
+pub use boot::boot;
+pub use host::Host;
+pub use supervisor::Supervisor;

@@ -1,0 +1,179 @@
+//! What others may ask of the supervisor: their own affairs, the state of the system, and what the operator may do.
+
+use alloc::vec::Vec;
+
+use abi::kernel::control::{PortKind, Shutdown, ThreadState};
+use abi::{Badge, Traps};
+use ipc::operator;
+use ipc::status::{self, SlotStatus, Snapshot};
+use ipc::supervisor::{self, EventKind};
+use ipc::system::PortTarget;
+
+use crate::host::Host;
+use crate::kernel::Refused;
+use crate::links;
+use crate::supervisor::{GRACE, Place, State, Supervisor};
+
+impl<T: Traps, H: Host> supervisor::Server for Supervisor<'_, T, H> {
+    fn ready(&mut self, from: Badge) -> Result<(), supervisor::Error> {
+        let slot = self.caller(from).ok_or(supervisor::Error::NotAllowed)?;
+        if let Some(Place { state: State::Up { is_ready, .. }, .. }) = self.place_mut(slot) {
+            *is_ready = true;
+        }
+        self.tell_when_all_are_ready();
+        Ok(())
+    }
+
+    fn next_event(&mut self, from: Badge) -> Result<(EventKind, u32), supervisor::Error> {
+        let slot = self.caller(from).ok_or(supervisor::Error::NotAllowed)?;
+        let place = self.place_mut(slot).ok_or(supervisor::Error::NotAllowed)?;
+        let (kind, badge) = place.events.take();
+        Ok((kind, badge.bits()))
+    }
+
+    fn peer(&mut self, from: Badge, client: u16, domain: u16) -> Result<(), supervisor::Error> {
+        let slot = self.caller(from).ok_or(supervisor::Error::NotAllowed)?;
+        if links::store(&self.system) != Some(slot) {
+            return Err(supervisor::Error::NotAllowed);
+        }
+        let slot = links::slot_of(&self.system, slot, client).ok_or(supervisor::Error::Invalid)?;
+        self.set_peer(slot, domain).map_err(|_| supervisor::Error::Invalid)
+    }
+}
+
+impl<T: Traps, H: Host> status::Server for Supervisor<'_, T, H> {
+    fn snapshot(&mut self, from: Badge) -> Result<u32, status::Error> {
+        let snapshot = self.state_of_all();
+        let own = self.system.slots.first().ok_or(status::Error::TooLarge)?;
+        let wire = own.wires.get(usize::from(own.needs) + usize::from(from.client()));
+        let wire = wire.ok_or(status::Error::TooLarge)?;
+        let memory = self.host.shared(wire.down, wire.down_pages);
+        snapshot.write(memory).ok_or(status::Error::TooLarge)
+    }
+}
+
+impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
+    fn restart(&mut self, _: Badge, slot: u16) -> Result<(), operator::Error> {
+        if slot == 0 {
+            return Err(operator::Error::Supervisor);
+        }
+        let place = self.place_mut(slot).ok_or(operator::Error::NoSuchSlot)?;
+        place.backoff.forget();
+        self.tell(slot, format_args!("is started again, as the operator wants"));
+        self.stop(slot);
+        let now = self.host.now();
+        self.start_again(slot, now);
+        Ok(())
+    }
+
+    fn shutdown(&mut self, from: Badge, reason: Shutdown) -> Result<(), operator::Error> {
+        let what = match reason {
+            Shutdown::Poweroff => "powers off",
+            Shutdown::Reboot => "reboots",
+            Shutdown::Crash => "crashes",
+        };
+        let slot = self.caller(from).unwrap_or(0);
+        self.tell(slot, format_args!("wants it so: the domain {what}"));
+        let now = self.host.now();
+        self.ending.get_or_insert((now.saturating_add(GRACE), reason));
+        Ok(())
+    }
+}
+
+impl<T: Traps, H: Host> Supervisor<'_, T, H> {
+    /// The slot behind a badge, if this incarnation of it runs.
+    fn caller(&self, badge: Badge) -> Option<u16> {
+        let slot = self.clients.get(usize::from(badge.client())).copied().flatten()?;
+        let place = self.place(slot)?;
+        (place.loaded().is_some() && place.starts as u8 == badge.incarnation()).then_some(slot)
+    }
+
+    fn tell_when_all_are_ready(&mut self) {
+        let ready = |slot| {
+            matches!(self.place(slot), Some(Place { state: State::Up { is_ready: true, .. }, .. }))
+        };
+        if self.all_ready || !self.numbers().all(ready) {
+            return;
+        }
+        self.all_ready = true;
+        let entry = self.kernel.control.domain_info(1).map_or(0, |facts| facts.1);
+        let since = self.host.now().saturating_sub(entry) / 1000;
+        let count = self.places.len();
+        self.host
+            .log(format_args!("all {count} servers are ready {since} us after the kernel's entry"));
+    }
+
+    /// Makes `domain` the peer of a slot's ports and windows.
+    fn set_peer(&mut self, slot: u16, domain: u16) -> Result<(), Refused> {
+        if self.place(slot).and_then(|place| place.peer) == Some(domain) {
+            return Ok(());
+        }
+        self.reset_devices(slot);
+        for (number, port) in (0u16..).zip(&self.system.ports) {
+            if port.slot == slot && port.target == PortTarget::Peer {
+                let control = &self.kernel.control;
+                control.port_configure(number, PortKind::Peer, domain, slot, port.bits)?;
+            }
+        }
+        for (number, window) in (0u16..).zip(&self.system.windows) {
+            if window.slot == slot {
+                self.kernel.control.window_configure(number, window.references, domain)?;
+            }
+        }
+        if let Some(place) = self.place_mut(slot) {
+            place.peer = Some(domain);
+        }
+        Ok(())
+    }
+
+    /// The state of the whole system.
+    fn state_of_all(&mut self) -> Snapshot {
+        let (version, domain, vcpus, memory, free) =
+            self.kernel.control.domain_info(0).unwrap_or_default();
+        let kernel = self.kernel.control.domain_info(1).map_or(0, |facts| facts.0);
+        let servers: Vec<SlotStatus> =
+            (0..self.places.len() as u16).filter_map(|slot| self.state_of(slot)).collect();
+        Snapshot {
+            system: self.system.name.clone(),
+            uptime: self.host.now(),
+            xen: ((version >> 16) as u16, version as u16),
+            domain: domain as u16,
+            vcpus: vcpus as u16,
+            memory,
+            free,
+            kernel,
+            servers,
+        }
+    }
+
+    fn state_of(&self, number: u16) -> Option<SlotStatus> {
+        let slot = self.system.slots.get(usize::from(number))?;
+        let place = self.place(number)?;
+        let server = if number == 0 { Some(0) } else { place.loaded().map(|l| l.server) };
+        let usage = server.and_then(|server| self.kernel.control.server_usage(server).ok());
+        let (state, cpu, calls, served, pages) =
+            usage.unwrap_or((ThreadState::Stopped, 0, 0, 0, 0));
+        Some(SlotStatus {
+            name: slot.name.clone(),
+            state: if number == 0 { status::State::Running } else { told(place.state, state) },
+            priority: slot.priority,
+            restarts: place.starts,
+            pages,
+            cpu,
+            calls,
+            served,
+        })
+    }
+}
+
+/// The state of a slot, for people.
+const fn told(state: State, thread: ThreadState) -> status::State {
+    match (state, thread) {
+        (State::Off, _) => status::State::Off,
+        (State::Down { .. }, _) => status::State::Down,
+        (State::Up { is_ready: false, .. }, _) => status::State::Starting,
+        (_, ThreadState::Waiting) => status::State::Waiting,
+        (_, ThreadState::Queued | ThreadState::Awaiting) => status::State::Calling,
+        _ => status::State::Running,
+    }
+}
