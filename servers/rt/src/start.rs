@@ -5,7 +5,9 @@
 //! instruction, and stay mapped as long as the server lives. What lies there and is not shared is never written again, so
 //! it may be referred to.
 
-use abi::layout::{BOOT_IMAGE, BootPage, DEVICE, PAGE, START};
+use abi::layout::{
+    BOOT_IMAGE, BootPage, DEVICE, PAGE, SCRATCH, SCRATCH_PAGES, SHARED, SHARED_END, START,
+};
 use abi::start::{HEADER, Start, WireMemory};
 use abi::wiring::Numbers;
 use ipc::Wire;
@@ -113,22 +115,41 @@ pub fn client(numbers: Numbers, client: u16) -> Wire {
 /// The ring page that the toolstack made for this server's device (XenStore or console).
 #[must_use]
 pub fn device_page() -> Memory {
-    shared(DEVICE, 1)
+    wide(DEVICE, 1)
 }
 
 fn wire(handle: abi::Handle, bits: u64, memory: WireMemory) -> Wire {
     Wire {
         handle,
         bits,
-        up: shared(memory.up, memory.up_pages),
-        down: shared(memory.down, memory.down_pages),
+        up: wide(memory.up, memory.up_pages),
+        down: wide(memory.down, memory.down_pages),
     }
 }
 
+/// Memory in the shared part of the layout, which the supervisor maps for itself; empty if it is not all there.
+#[must_use]
+pub fn shared(address: u64, pages: u32) -> Memory {
+    let end = address.checked_add(u64::from(pages) * PAGE);
+    if address >= SHARED && end.is_some_and(|end| end <= SHARED_END) {
+        wide(address, pages)
+    } else {
+        Memory::empty()
+    }
+}
+
+/// The pages of others that the supervisor maps to fill them.
+#[must_use]
+pub fn scratch() -> Memory {
+    wide(SCRATCH, SCRATCH_PAGES)
+}
+
 /// Memory that others may write.
-fn shared(address: u64, pages: u32) -> Memory {
+fn wide(address: u64, pages: u32) -> Memory {
     let base = core::ptr::with_exposed_provenance_mut(address as usize);
-    // SAFETY: the loader maps what the start record names for as long as the server lives; nothing refers to it but this.
+    // SAFETY: these addresses are in parts of the layout where nothing that Rust knows of ever lies, so nothing refers to
+    // them but this. The loader maps what the start record names for as long as the server lives; the supervisor maps the
+    // rest before it looks. A wrong address is a page fault: the end of this server, not undefined behaviour.
     unsafe { Memory::new(base, pages as usize * PAGE as usize) }
 }
 
