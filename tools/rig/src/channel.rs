@@ -4,27 +4,32 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::dom0::{Dom0, Output, Stream};
-use crate::{Error, Result};
+use crate::error::Context;
+use crate::{Error, Monitor, Result, disk};
 
 /// For what has no limit of its own: moving a file has this long for each silence.
 const SILENCE: Duration = Duration::from_secs(60);
 /// What the channel may take beyond the command itself.
 const MARGIN: Duration = Duration::from_secs(10);
+/// How long a disk may take to appear in dom0.
+const FIND: Duration = Duration::from_secs(15);
 
 /// The channel to a rig's dom0.
 #[derive(Debug, Clone)]
 pub struct Channel {
     port: u16,
     token: String,
+    run: PathBuf,
 }
 
 impl Channel {
-    /// The channel behind this port; `token` opens it.
-    pub fn new(port: u16, token: &str) -> Self {
-        Self { port, token: token.trim().to_owned() }
+    /// The channel behind this port; `token` opens it. QEMU's monitor is in the folder `run`.
+    pub fn new(port: u16, token: &str, run: &Path) -> Self {
+        Self { port, token: token.trim().to_owned(), run: run.to_path_buf() }
     }
 
     /// Waits until dom0 answers.
@@ -147,6 +152,27 @@ impl Dom0 for Channel {
             let _ = other.shutdown(Shutdown::Both);
         }))
     }
+
+    /// Plugs the image into the running machine: nothing is copied, however large it is.
+    fn attach(&self, image: &Path, writable: bool) -> Result<String> {
+        let image = image.canonicalize().context("find", image)?;
+        let serial = disk::serial(&image);
+        Monitor::connect(&self.run)?.plug(&serial, &image, writable)?;
+        Ok((self as &dyn Dom0).run(&disk::find(&serial), FIND)?.trim().to_owned())
+    }
+
+    fn detach(&self, path: &str) -> Result<()> {
+        let serial = (self as &dyn Dom0).run(&disk::serial_of(path), FIND)?;
+        match serial.trim() {
+            "" => Ok(()),
+            serial => Monitor::connect(&self.run)?.unplug(serial),
+        }
+    }
+
+    fn hypervisor_log(&self) -> Result<String> {
+        let log = self.run.join("xen.log");
+        Ok(String::from_utf8_lossy(&std::fs::read(&log).context("read", log)?).into_owned())
+    }
 }
 
 /// Parts the output of a command from its status, which is behind the last byte 1.
@@ -207,7 +233,9 @@ mod tests {
             .local_addr()
             .unwrap()
             .port();
-        let error = Channel::new(free, "x").exec("true", Duration::from_secs(1)).unwrap_err();
+        let error = Channel::new(free, "x", Path::new("/"))
+            .exec("true", Duration::from_secs(1))
+            .unwrap_err();
         assert!(error.to_string().contains("rig"), "{error}");
     }
 }

@@ -38,7 +38,7 @@ pub trait Dom0: Send + Sync {
     /// [`Error::Channel`], and [`Error::CommandTimeout`] when it did not end within `limit`.
     fn exec(&self, command: &str, limit: Duration) -> Result<Output>;
 
-    /// Writes `size` bytes to a file; the file has its name only when it is whole.
+    /// Writes `size` bytes to a file; the file has its name only when it is whole. Folders are made.
     ///
     /// # Errors
     /// [`Error::Channel`], [`Error::Command`] when the file cannot be written.
@@ -55,6 +55,26 @@ pub trait Dom0: Send + Sync {
     /// # Errors
     /// [`Error::Channel`].
     fn follow(&self, command: &str) -> Result<Stream>;
+
+    /// Makes a disk image of this machine usable in dom0, and gives the path for a disk of a domain.
+    ///
+    /// # Errors
+    /// Those of [`Dom0::write`], [`Error::Monitor`].
+    fn attach(&self, image: &Path, writable: bool) -> Result<String>;
+
+    /// Ends what [`Dom0::attach`] did; a path that is not known any more is fine.
+    ///
+    /// # Errors
+    /// Those of [`Dom0::exec`].
+    fn detach(&self, path: &str) -> Result<()>;
+
+    /// What the hypervisor has printed.
+    ///
+    /// # Errors
+    /// Those of [`Dom0::exec`].
+    fn hypervisor_log(&self) -> Result<String> {
+        Ok(self.exec("xl dmesg", Duration::from_secs(30))?.text)
+    }
 }
 
 impl dyn Dom0 + '_ {

@@ -172,6 +172,16 @@ pub enum Error {
         /// What it printed.
         text: String,
     },
+    /// A domain has the name already.
+    #[error(
+        "a domain named {name} runs already in dom0 ({dom0}): end it with `cargo xylem stop {name}`, or choose another --name"
+    )]
+    DomainExists {
+        /// The name.
+        name: String,
+        /// Which dom0.
+        dom0: String,
+    },
     /// The address of a dom0 is not understood.
     #[error("`{given}` is no dom0: use rig, xl, or ssh://[USER@]HOST[:PORT]")]
     BadTarget {

@@ -16,7 +16,7 @@ use crate::tree::Tree;
 use crate::{Result, cache, hash, tool};
 
 /// Raised when this file makes something else of the same parts.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 const INITRAMFS: &str = include_str!("../dom0/initramfs");
 const INIT: &str = include_str!("../dom0/init");
@@ -141,8 +141,12 @@ fn lighten(root: &Path) -> Result<()> {
             let _ = fs::remove_file(&path);
         }
     }
-    for (name, target) in [("var/run", "/run"), ("var/lock", "/run/lock"), ("usr/bin/awk", "mawk")]
-    {
+    for (name, target) in [
+        ("var/run", "/run"),
+        ("var/lock", "/run/lock"),
+        ("usr/bin/awk", "mawk"),
+        ("usr/bin/sh", "bash"),
+    ] {
         let path = root.join(name);
         if path.is_dir() && !path.is_symlink() {
             cache::remove(&path)?

@@ -80,7 +80,7 @@ impl Instance {
 
     /// The way to its dom0.
     pub fn dom0(&self) -> Channel {
-        Channel::new(self.record.port, &self.token)
+        Channel::new(self.record.port, &self.token, &self.run)
     }
 
     /// Its run folder: `xen.log`, `qemu.log`.

@@ -16,6 +16,7 @@ use crate::error::Context;
 use crate::{Error, Result};
 
 const LIMIT: Duration = Duration::from_secs(60);
+const UNPLUG: Duration = Duration::from_secs(10);
 
 /// An open connection to the monitor of one QEMU.
 #[derive(Debug)]
@@ -116,6 +117,39 @@ impl Monitor {
         }
         // It was saved paused, and is so after loading.
         self.command("cont", json!({})).map(drop)
+    }
+
+    /// Plugs a disk in, with `name` as its serial number.
+    ///
+    /// # Errors
+    /// [`Error::Monitor`].
+    pub fn plug(&mut self, name: &str, image: &Path, writable: bool) -> Result<()> {
+        let file = json!({ "driver": "file", "filename": image });
+        self.command(
+            "blockdev-add",
+            json!({ "driver": "raw", "node-name": name, "read-only": !writable, "file": file }),
+        )?;
+        let device =
+            json!({ "driver": "virtio-blk-pci", "id": name, "drive": name, "serial": name });
+        self.command("device_add", device).map(drop).inspect_err(|_| {
+            let _ = self.command("blockdev-del", json!({ "node-name": name }));
+        })
+    }
+
+    /// Takes a disk out; dom0 has to let go of it first.
+    ///
+    /// # Errors
+    /// [`Error::Monitor`] when it is not there, or dom0 does not let go.
+    pub fn unplug(&mut self, name: &str) -> Result<()> {
+        self.command("device_del", json!({ "id": name }))?;
+        let end = Instant::now() + UNPLUG;
+        while let Err(error) = self.command("blockdev-del", json!({ "node-name": name })) {
+            if Instant::now() > end {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     fn leave_memory(&mut self) -> Result<()> {
