@@ -4,6 +4,9 @@
 //! The ring carries lines of UTF-8 that end in `\n`. A writer that finds no room drops the line and counts it; the count is
 //! in the word at [`DROPPED`] of its part.
 
+use shared::Memory;
+use shared::bytes::{HEADER, Parts};
+
 /// Where the ring's bytes begin in the up part; its producer's header is at offset 0, its consumer's at offset 0 of the down part.
 pub const BYTES: usize = 4096;
 /// Where the writer counts dropped lines, in the up part.
@@ -19,3 +22,13 @@ pub const NAME: &str = "log";
 
 /// It has no methods: `log` is never called.
 pub const METHODS: &[abi::Method] = &[];
+
+/// The ring in the two parts of a wire's memory; `None` if they are too small.
+#[must_use]
+pub fn ring(up: Memory, down: Memory) -> Option<Parts> {
+    Some(Parts {
+        producer: up.part(0, HEADER)?,
+        entries: up.part(BYTES, up.len().checked_sub(BYTES)?)?,
+        consumer: down.part(0, HEADER)?,
+    })
+}
