@@ -5,8 +5,8 @@
 
 use core::fmt::{self, Write};
 
-use ipc::log::{BYTES, DROPPED, LINE};
-use shared::bytes::{HEADER, Parts, Producer};
+use ipc::log::{DROPPED, LINE};
+use shared::bytes::Producer;
 use shared::{Error, Memory};
 
 /// Writes a line to the log, with the syntax of `format!`. What is longer than a line is cut, line breaks become spaces.
@@ -71,14 +71,9 @@ impl Writer {
     /// # Errors
     /// [`Error::Shape`] when the memory is too small, [`Error::Broken`] when its headers contradict each other.
     pub fn open(up: Memory, down: Memory) -> Result<Self, Error> {
-        let bytes = up.len().checked_sub(BYTES).ok_or(Error::Shape)?;
-        let part = |memory: Memory, at, length| memory.part(at, length).ok_or(Error::Shape);
-        let ring = Producer::open(Parts {
-            producer: part(up, 0, HEADER)?,
-            entries: part(up, BYTES, bytes)?,
-            consumer: part(down, 0, HEADER)?,
-        })?;
-        Ok(Self { ring, dropped: part(up, DROPPED, size_of::<u32>())? })
+        let ring = Producer::open(ipc::log::ring(up, down).ok_or(Error::Shape)?)?;
+        let dropped = up.part(DROPPED, size_of::<u32>()).ok_or(Error::Shape)?;
+        Ok(Self { ring, dropped })
     }
 
     /// Writes a line; says whether to ring the reader. A line that does not fit, or a reader that is not to be trusted,
@@ -147,8 +142,8 @@ pub use target::{open, write};
 #[cfg(test)]
 mod tests {
     use super::{Line, Writer};
-    use ipc::log::{BYTES, DROPPED, LINE};
-    use shared::bytes::{Consumer, HEADER, Parts};
+    use ipc::log::{DROPPED, LINE};
+    use shared::bytes::Consumer;
     use shared::{HostMemory, Memory};
 
     fn memory() -> (Memory, Memory) {
@@ -156,12 +151,7 @@ mod tests {
     }
 
     fn reader(up: Memory, down: Memory) -> Consumer {
-        Consumer::open(Parts {
-            producer: up.part(0, HEADER).unwrap(),
-            entries: up.part(BYTES, 8192).unwrap(),
-            consumer: down.part(0, HEADER).unwrap(),
-        })
-        .unwrap()
+        Consumer::open(ipc::log::ring(up, down).unwrap()).unwrap()
     }
 
     #[test]
