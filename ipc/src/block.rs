@@ -19,9 +19,16 @@ pub const DATA_PAGES: u32 = 64;
 /// Most pages of one request (11 segments of a page, Xen public/io/blkif.h).
 pub const REQUEST_PAGES: u32 = 11;
 
-/// Headers, entries and data; the data is granted to the backend.
-pub const WIRE: abi::wiring::WireShape =
-    abi::wiring::WireShape { up: 2 + DATA_PAGES, down: 2 + DATA_PAGES, grantable: true };
+/// Pages at the end of the server's part that are the driver's own, for its ring with the backend: they must lie in memory
+/// that can be granted. They mean nothing to the client.
+pub const RING_PAGES: u32 = 1;
+
+/// Headers, entries and data, and the driver's own page; the data and the driver's page are granted to the backend.
+pub const WIRE: abi::wiring::WireShape = abi::wiring::WireShape {
+    up: 2 + DATA_PAGES,
+    down: 2 + DATA_PAGES + RING_PAGES,
+    grantable: true,
+};
 
 /// Operation: read.
 pub const READ: u32 = 0;

@@ -21,9 +21,14 @@ pub const RECEIVE_BUFFERS: u16 = 256;
 /// Bytes of a buffer to be filled.
 pub const RECEIVE_BYTES: usize = 4096;
 
-/// Headers, entries (16 bytes each) and buffers; the buffers are granted to the backend.
+/// Pages at the end of the server's part that are the driver's own, for its rings with the backend: they must lie in memory
+/// that can be granted. They mean nothing to the client.
+pub const RING_PAGES: u32 = 2;
+
+/// Headers, entries (16 bytes each) and buffers, and the driver's own pages; the buffers and the driver's pages are granted
+/// to the backend.
 pub const WIRE: abi::wiring::WireShape =
-    abi::wiring::WireShape { up: 3 + 128, down: 3 + 256, grantable: true };
+    abi::wiring::WireShape { up: 3 + 128, down: 3 + 256 + RING_PAGES, grantable: true };
 
 /// Submit: send a buffer.
 pub const TRANSMIT: u16 = 1;
