@@ -174,7 +174,7 @@ fn add_modules(tree: &Tree, root: &Path, version: &str, modules: &[Module]) -> R
     for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
         fs::copy(from.join(name), folder.join(name)).context("copy", from.join(name))?;
     }
-    tool::run(tree.command("usr/sbin/depmod").arg("-b").arg(root).arg(version)).map(drop)
+    tool::run(tree.command_as("usr/bin/kmod", "depmod").arg("-b").arg(root).arg(version)).map(drop)
 }
 
 fn add_rig(rig: &Path, token: &str) -> Result<()> {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::dom0::quoted;
 use crate::error::Context;
 use crate::{Error, Result};
 
@@ -88,7 +89,10 @@ impl Monitor {
     /// [`Error::Monitor`] when QEMU cannot, or takes too long.
     pub fn save(&mut self, state: &Path) -> Result<()> {
         self.leave_memory()?;
-        self.command("migrate", json!({ "uri": address(state) }))?;
+        self.migrate(
+            "migrate",
+            [to_file(state), format!("exec:cat >{}", quoted(&state.to_string_lossy()))],
+        )?;
         let end = Instant::now() + LIMIT;
         loop {
             let answer = self.command("query-migrate", json!({}))?;
@@ -107,7 +111,10 @@ impl Monitor {
     /// [`Error::Monitor`] when QEMU cannot, or takes too long.
     pub fn load(&mut self, state: &Path) -> Result<()> {
         self.leave_memory()?;
-        self.command("migrate-incoming", json!({ "uri": address(state) }))?;
+        self.migrate(
+            "migrate-incoming",
+            [to_file(state), format!("exec:cat {}", quoted(&state.to_string_lossy()))],
+        )?;
         let end = Instant::now() + LIMIT;
         while self.status()? == "inmigrate" {
             if Instant::now() > end {
@@ -152,6 +159,16 @@ impl Monitor {
         Ok(())
     }
 
+    /// Starts a migration to or from the first place that this QEMU knows: before 8.2 it could not use files itself.
+    fn migrate(&mut self, command: &str, [file, pipe]: [String; 2]) -> Result<()> {
+        match self.command(command, json!({ "uri": file })) {
+            Err(Error::Monitor { reason, .. }) if reason.contains("protocol") => {
+                self.command(command, json!({ "uri": pipe })).map(drop)
+            }
+            other => other.map(drop),
+        }
+    }
+
     fn leave_memory(&mut self) -> Result<()> {
         let capability = json!({ "capability": "x-ignore-shared", "state": true });
         self.command("migrate-set-capabilities", json!({ "capabilities": [capability] })).map(drop)
@@ -168,7 +185,7 @@ impl Monitor {
     }
 }
 
-fn address(state: &Path) -> String {
+fn to_file(state: &Path) -> String {
     format!("file:{}", state.display())
 }
 

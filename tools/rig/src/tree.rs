@@ -46,7 +46,11 @@ impl Tree {
 
     /// A command for a program of the tree.
     pub fn command(&self, program: &str) -> Command {
-        let name = program.rsplit('/').next().unwrap_or(program);
+        self.command_as(program, program.rsplit('/').next().unwrap_or(program))
+    }
+
+    /// A command for a program that does what its name says; the links to it may lead out of the tree.
+    pub fn command_as(&self, program: &str, name: &str) -> Command {
         let mut command = Command::new(self.path.join(LOADER));
         command.arg("--argv0").arg(name).arg("--library-path").arg(self.path.join(LIBRARIES));
         command.arg(self.path.join(program));
