@@ -3,75 +3,16 @@
 //! Invariant: only what the trait [`Dom0`] offers is used, so this is the same for every dom0. All files of a domain
 //! are in one folder of dom0, with the list of its disks, so another process can end it.
 
-use std::fmt::Write as _;
-use std::path::Path;
 use std::time::Duration;
 
 use crate::dom0::{Dom0, Stream, quoted};
+use crate::spec::{Spec, config};
 use crate::{Error, Result};
 
 /// For commands that ask only.
 const ASK: Duration = Duration::from_secs(30);
 /// For the toolstack to make or end a domain.
 const CHANGE: Duration = Duration::from_secs(90);
-
-/// A disk of a domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Disk<'a> {
-    /// The image, on this machine.
-    pub image: &'a Path,
-    /// The device in the domain: `xvda`.
-    pub device: &'a str,
-    /// Whether the domain may write.
-    pub writable: bool,
-}
-
-/// What a domain is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spec<'a> {
-    /// Its name: letters, digits, `-`, `_` and `.`.
-    pub name: &'a str,
-    /// The kernel, on this machine.
-    pub kernel: &'a Path,
-    /// The packed image, on this machine.
-    pub image: &'a Path,
-    /// Memory in MiB.
-    pub memory: u32,
-    /// Virtual processors.
-    pub vcpus: u32,
-    /// The kernel's command line.
-    pub extra: &'a str,
-    /// The bridge of its network device; none without.
-    pub bridge: Option<&'a str>,
-    /// The address of its network device, or one that `xl` chooses.
-    pub mac: Option<&'a str>,
-    /// Its disks.
-    pub disks: Vec<Disk<'a>>,
-    /// What becomes of it when it crashes or asks for a reboot.
-    pub restart: Restart,
-}
-
-/// What the toolstack does when a domain has shut itself down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restart {
-    /// Reboot when it asks for that; otherwise remove it.
-    OnReboot,
-    /// Remove it always.
-    Never,
-    /// Keep it as it is, to look at.
-    Keep,
-}
-
-impl Restart {
-    fn lines(self) -> [(&'static str, &'static str); 3] {
-        let (poweroff, reboot, crash) = match self {
-            Self::OnReboot => ("destroy", "restart", "destroy"),
-            Self::Never => ("destroy", "destroy", "destroy"),
-            Self::Keep => ("preserve", "preserve", "preserve"),
-        };
-        [("on_poweroff", poweroff), ("on_reboot", reboot), ("on_crash", crash)]
-    }
-}
 
 /// A domain that was created.
 pub struct Domain<'a> {
@@ -188,6 +129,14 @@ impl<'a> Domain<'a> {
         self.dom0.run(&format!("{tty} && printf %s {} >\"$tty\"", quoted(text)), ASK).map(drop)
     }
 
+    /// The note that it was created with; empty for a domain that is not ours.
+    ///
+    /// # Errors
+    /// Those of the way to dom0.
+    pub fn note(&self) -> Result<String> {
+        Ok(self.dom0.exec(&format!("cat {} 2>/dev/null", self.file("note")), ASK)?.text)
+    }
+
     fn folder(&self) -> String {
         format!("/var/lib/xylem/domains/{}", self.name)
     }
@@ -208,9 +157,10 @@ impl<'a> Domain<'a> {
         let (log, folder) = (log(&self.name), self.folder());
         // The log of an older domain of this name is not ours: note where ours begins.
         let command = format!(
-            "printf %s {disks} >{folder}/disks; printf %s {config} >{folder}/config; \
+            "printf %s {disks} >{folder}/disks; printf %s {note} >{folder}/note; printf %s {config} >{folder}/config; \
              stat -c %s {log} >{folder}/start 2>/dev/null; xl create {folder}/config",
             disks = quoted(&format!("{}\n", paths.join("\n"))),
+            note = quoted(spec.note),
             config = quoted(&config),
         );
         self.dom0.run(&command, CHANGE).map(drop)
@@ -268,101 +218,9 @@ fn state_of(list: &str) -> Option<String> {
     Some(states.replace('-', ""))
 }
 
-/// The domain's configuration for `xl`.
-fn config(spec: &Spec<'_>, folder: &str, paths: &[String]) -> String {
-    let mut text = String::new();
-    let mut line = |key: &str, value: String| {
-        let _ = writeln!(text, "{key} = {value}");
-    };
-    line("name", word(spec.name));
-    line("type", word("pvh"));
-    line("kernel", word(&format!("{folder}/kernel")));
-    line("ramdisk", word(&format!("{folder}/image")));
-    line("memory", spec.memory.to_string());
-    line("vcpus", spec.vcpus.to_string());
-    // The guest reads the time stamp counter itself; the default would make each read an exit.
-    line("tsc_mode", word("native"));
-    if !spec.extra.is_empty() {
-        line("extra", word(spec.extra));
-    }
-    if let Some(bridge) = spec.bridge {
-        let mac = spec.mac.map_or(String::new(), |mac| format!(",mac={mac}"));
-        line("vif", format!("[{}]", word(&format!("bridge={bridge}{mac}"))));
-    }
-    let disks: Vec<String> =
-        spec.disks.iter().zip(paths).map(|(disk, path)| word(&target(disk, path))).collect();
-    line("disk", format!("[{}]", disks.join(", ")));
-    for (key, value) in spec.restart.lines() {
-        line(key, word(value));
-    }
-    text
-}
-
-/// One disk in the words of xl-disk-configuration: the path last, because it may have commas.
-fn target(disk: &Disk<'_>, path: &str) -> String {
-    let access = if disk.writable { "rw" } else { "ro" };
-    format!("format=raw, vdev={}, access={access}, target={path}", disk.device)
-}
-
-/// A text of an xl configuration.
-fn word(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn spec() -> Spec<'static> {
-        let path = Path::new("/here/x");
-        let disks = vec![
-            Disk { image: path, device: "xvda", writable: false },
-            Disk { image: path, device: "xvdb", writable: true },
-        ];
-        let (bridge, mac) = (Some("xenbr0"), None);
-        let (name, extra, restart) = ("web", r#"motd="a\b""#, Restart::OnReboot);
-        Spec {
-            name,
-            kernel: path,
-            image: path,
-            memory: 16,
-            vcpus: 1,
-            extra,
-            bridge,
-            mac,
-            disks,
-            restart,
-        }
-    }
-
-    #[test]
-    fn the_configuration_is_what_xl_reads() {
-        let expected = r#"name = "web"
-type = "pvh"
-kernel = "/f/kernel"
-ramdisk = "/f/image"
-memory = 16
-vcpus = 1
-tsc_mode = "native"
-extra = "motd=\"a\\b\""
-vif = ["bridge=xenbr0"]
-disk = ["format=raw, vdev=xvda, access=ro, target=/dev/vdb", "format=raw, vdev=xvdb, access=rw, target=/dev/vdc"]
-on_poweroff = "destroy"
-on_reboot = "restart"
-on_crash = "destroy"
-"#;
-        assert_eq!(config(&spec(), "/f", &["/dev/vdb".into(), "/dev/vdc".into()]), expected);
-    }
-
-    #[test]
-    fn a_domain_without_devices_has_none() {
-        let bare = Spec { bridge: None, disks: vec![], extra: "", ..spec() };
-        let text = config(&bare, "/f", &[]);
-        assert!(
-            text.contains("disk = []") && !text.contains("vif") && !text.contains("extra"),
-            "{text}"
-        );
-    }
 
     #[test]
     fn names_that_a_shell_or_xl_would_take_apart_are_refused() {

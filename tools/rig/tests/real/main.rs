@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use probe::Last;
 use rig::direct::{self, Boot, End};
-use rig::domain::{Disk, Domain, Restart, Spec};
-use rig::{Cache, Dom0, Error, Instance, Lines, Shell, Silent, Stream};
+use rig::domain::Domain;
+use rig::{Cache, Disk, Dom0, Error, Instance, Lines, Restart, Shell, Silent, Spec, Stream};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -199,6 +199,7 @@ fn life_of_a_domain(rig: &mut Instance, dom0: &dyn Dom0, port: u16) {
         mac: None,
         disks: vec![Disk { image: &disk, device: "xvda", writable: false }],
         restart: Restart::Never,
+        note: "a note, it's kept",
     };
     let domain = Domain::create(dom0, &spec).unwrap();
     let console = Console::of(domain.console().unwrap());
@@ -214,6 +215,7 @@ fn life_of_a_domain(rig: &mut Instance, dom0: &dyn Dom0, port: u16) {
         String::from_utf8(own).unwrap().split_whitespace().next()
     );
 
+    assert_eq!(domain.note().unwrap(), "a note, it's kept");
     let twice = Domain::create(dom0, &Spec { disks: vec![], ..spec }).map(drop).unwrap_err();
     assert!(matches!(twice, Error::DomainExists { .. }), "{twice}");
     domain.destroy().unwrap();
