@@ -102,9 +102,8 @@ mod target {
 
     /// Makes `wire` the log of this server. Without one, or if its memory is unusable, lines go to the debug console.
     pub fn open(wire: &Wire) {
-        LOG.with(|log| {
-            *log = Writer::open(wire.up, wire.down).ok().map(|writer| (writer, wire.handle))
-        });
+        let Ok(writer) = Writer::open(wire.up, wire.down) else { return };
+        LOG.with(|log| *log = Some((writer, wire.handle)));
         // A ring from before a restart may be lost.
         Trap.notify(wire.handle);
     }

@@ -1,0 +1,59 @@
+//! The state of the system, as a table for people.
+
+use alloc::string::String;
+use core::fmt::Write;
+
+use ipc::status::{Snapshot, State};
+
+/// One line for each server.
+pub fn servers(snapshot: &Snapshot, out: &mut String) {
+    let _ = writeln!(
+        out,
+        "{:<16} {:<9} {:>4} {:>8} {:>10} {:>10} {:>10} {:>8}",
+        "NAME", "STATE", "PRIO", "MEMORY", "CPU ms", "CALLS", "SERVED", "RESTARTS"
+    );
+    for server in &snapshot.servers {
+        let _ = writeln!(
+            out,
+            "{:<16} {:<9} {:>4} {:>6} K {:>10} {:>10} {:>10} {:>8}",
+            server.name,
+            state(server.state),
+            server.priority,
+            server.pages * 4,
+            server.cpu / 1_000_000,
+            server.calls,
+            server.served,
+            server.restarts
+        );
+    }
+    let _ = writeln!(
+        out,
+        "memory: {} K, of which {} K free and {} K kernel",
+        snapshot.memory * 4,
+        snapshot.free * 4,
+        snapshot.kernel * 4
+    );
+}
+
+/// How long the domain runs, and on what.
+pub fn uptime(snapshot: &Snapshot, out: &mut String) {
+    let seconds = snapshot.uptime / 1_000_000_000;
+    let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
+    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
+    let _ = writeln!(
+        out,
+        "{}: up {days} d {hours:02}:{minutes:02}:{rest:02}, domain {} on Xen {}.{}, {} vCPUs",
+        snapshot.system, snapshot.domain, snapshot.xen.0, snapshot.xen.1, snapshot.vcpus
+    );
+}
+
+const fn state(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::Running => "running",
+        State::Waiting => "waiting",
+        State::Calling => "calling",
+        State::Down => "down",
+        State::Off => "off",
+    }
+}
