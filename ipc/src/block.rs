@@ -87,7 +87,9 @@ abi::interface! {
         NoDevice = 2,
     }
     /// Starts a session: the client has set up its side of the queue and nothing is submitted; the server drops the old
-    /// session and sets up its side. Returns the size in sectors, the bytes of a sector that requests must be aligned to,
+    /// session and sets up its side; while the backend still does requests of the old one, it is not ready. A session
+    /// whose device was removed or broke down is lost: all its requests fail, and the bell rings when a new one can be
+    /// begun. Over a mere reconnect requests wait. Returns the size in sectors, the bytes of a sector that requests must be aligned to,
     /// whether it is read only, and whether it can flush.
     1 now fn open() -> (u64, u32, bool, bool);
 }

@@ -15,6 +15,7 @@ extern crate std;
 pub mod block;
 pub mod console;
 pub mod files;
+pub mod host;
 pub mod log;
 #[cfg(not(xylem_user))]
 pub mod loopback;
@@ -31,4 +32,5 @@ pub mod xenstore;
 
 #[doc(hidden)]
 pub use abi;
+pub use host::Host;
 pub use wire::Wire;

@@ -1,7 +1,11 @@
 //! The four traps on the host, for tests: servers and clients in threads of one process, with tokens, bits and statuses as the
 //! kernel has them.
 //!
-//! It keeps no priorities and no time. Kernel handles (timer, ports, windows) are functions that a test gives.
+//! It keeps no priorities. Kernel handles (ports, windows) are functions that a test gives; [`Loopback::own`] gives handle 0.
+
+mod own;
+
+pub use own::now;
 
 use std::boxed::Box;
 use std::collections::{HashMap, VecDeque};
