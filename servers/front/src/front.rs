@@ -37,8 +37,23 @@ pub struct Setup {
     pub place: Place,
 }
 
+/// What a driver's turn at its rings came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Turn {
+    /// Ring the client.
+    pub ring_client: bool,
+    /// Ring the backend.
+    pub ring_backend: bool,
+    /// There is more to do at once.
+    pub has_more: bool,
+    /// The backend broke the rules.
+    pub is_broken: bool,
+}
+
 /// A driver's front end: finds the device, connects it, and follows it.
 pub struct Front<T> {
+    traps: T,
+    port: Handle,
     store: Store<T>,
     store_bits: u64,
     kernel: Kernel<T>,
@@ -59,8 +74,8 @@ impl<T: Traps + 'static> Front<T> {
         let kernel = Kernel::new(traps, setup.port, setup.window, setup.references);
         let device = device::Task::new(store.clone(), kernel, desk.clone(), driver, setup.place);
         let task = Box::pin(device.run());
-        let store_bits = setup.store.bits;
-        Self { store, store_bits, kernel, desk, task, timer: 0, has_more: false }
+        let (port, store_bits) = (setup.port, setup.store.bits);
+        Self { traps, port, store, store_bits, kernel, desk, task, timer: 0, has_more: false }
     }
 
     /// Begins; to be called once, before the first wait.
@@ -69,7 +84,7 @@ impl<T: Traps + 'static> Front<T> {
         self.settle(false);
     }
 
-    /// Takes what a wait returned. Afterwards look at the rings, then [`Self::settle`].
+    /// Takes what a wait returned. Afterwards look at the rings, then [`Self::finish`].
     pub fn bits(&mut self, bits: u64) {
         if bits & BIT_WORLD != 0 {
             self.desk.put_world();
@@ -84,14 +99,23 @@ impl<T: Traps + 'static> Front<T> {
         self.poll();
     }
 
-    /// The backend broke the rules on a ring.
-    pub fn broken(&mut self) {
-        self.desk.put_broken();
-        self.poll();
+    /// Ends a turn: rings whom to ring, the client by `bell`, and sets the timer.
+    pub fn finish(&mut self, turn: Turn, bell: Handle) {
+        if turn.is_broken {
+            self.desk.put_broken();
+            self.poll();
+        }
+        if turn.ring_backend {
+            self.traps.notify(self.port);
+        }
+        if turn.ring_client {
+            self.traps.notify(bell);
+        }
+        self.settle(turn.has_more);
     }
 
-    /// Ends a turn: sets the timer. With `is_busy` the next wait returns at once.
-    pub fn settle(&mut self, is_busy: bool) {
+    /// Sets the timer. With `is_busy` the next wait returns at once.
+    fn settle(&mut self, is_busy: bool) {
         let is_busy = is_busy || self.has_more;
         let at = if is_busy { AT_ONCE } else { self.desk.deadline().unwrap_or(0) };
         if at != self.timer {

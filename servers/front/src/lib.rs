@@ -32,4 +32,4 @@ mod store;
 
 pub use desk::Stop;
 pub use driver::{Driver, Node, Offer, Place, Span, Texts};
-pub use front::{Front, Setup};
+pub use front::{Front, Setup, Turn};

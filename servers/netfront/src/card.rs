@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use front::{Driver, Node, Offer, Span, Texts};
+use front::{Driver, Node, Offer, Span, Texts, Turn};
 use ipc::Wire;
 use xen::netif;
 use xen::xenbus::Class;
@@ -17,19 +17,6 @@ use crate::session::Session;
 
 /// Packets and sent buffers that are handled in one turn, of each.
 const TURN: u32 = 256;
-
-/// What a turn came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Turn {
-    /// Ring the client.
-    pub ring_client: bool,
-    /// Ring the backend.
-    pub ring_backend: bool,
-    /// There is more to do at once.
-    pub has_more: bool,
-    /// The backend broke the rules.
-    pub is_broken: bool,
-}
 
 /// The device and its client.
 #[derive(Debug)]

@@ -22,6 +22,6 @@ mod rings;
 mod server;
 mod session;
 
-pub use card::{Card, Turn};
+pub use card::Card;
 pub use pool::Pool;
 pub use server::Netfront;

@@ -12,11 +12,8 @@ use crate::Card;
 
 /// The driver of a network device.
 pub struct Netfront<T> {
-    traps: T,
     /// The client's bell.
     bell: Handle,
-    /// The port, to ring the backend.
-    port: Handle,
     front: Front<T>,
     card: Rc<RefCell<Card>>,
 }
@@ -26,35 +23,20 @@ impl<T: Traps + 'static> Netfront<T> {
     #[must_use]
     pub fn new(traps: T, setup: Setup, bell: Handle, card: Card) -> Self {
         let card = Rc::new(RefCell::new(card));
-        let port = setup.port;
-        Self { traps, bell, port, front: Front::new(traps, setup, card.clone()), card }
+        Self { bell, front: Front::new(traps, setup, card.clone()), card }
     }
 
     /// Begins; to be called once, before the first wait.
     pub fn start(&mut self) {
         self.front.start();
     }
-
-    /// Moves what there is to move, rings whom to ring.
-    fn turn(&mut self) {
-        let turn = self.card.borrow_mut().turn();
-        if turn.is_broken {
-            self.front.broken();
-        }
-        if turn.ring_backend {
-            self.traps.notify(self.port);
-        }
-        if turn.ring_client {
-            self.traps.notify(self.bell);
-        }
-        self.front.settle(turn.has_more);
-    }
 }
 
 impl<T: Traps + 'static> Serve for Netfront<T> {
     fn bits(&mut self, bits: u64) {
         self.front.bits(bits);
-        self.turn();
+        let turn = self.card.borrow_mut().turn();
+        self.front.finish(turn, self.bell);
     }
 
     fn call(&mut self, call: &Call) -> Option<Answer> {
