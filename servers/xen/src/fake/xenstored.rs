@@ -76,6 +76,12 @@ impl Xenstored {
         self.watches.len()
     }
 
+    /// How many transactions are open.
+    #[must_use]
+    pub fn transactions(&self) -> usize {
+        self.transactions.len()
+    }
+
     /// Moves bytes in and out and answers what is whole. Says whether anything moved: then ring the client.
     pub fn run(&mut self) -> bool {
         let read = self.read_in();
