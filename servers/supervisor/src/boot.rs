@@ -157,7 +157,10 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     fn start_all(&mut self) -> Result<(), String> {
         let mut order: Vec<u16> = self.numbers().collect();
         let slots = &self.system.slots;
-        order.sort_by_key(|&n| core::cmp::Reverse(slots.get(usize::from(n)).map(|s| s.priority)));
+        order.sort_unstable_by_key(|&number| {
+            let priority = slots.get(usize::from(number)).map(|slot| slot.priority);
+            (core::cmp::Reverse(priority), number)
+        });
         for slot in order {
             self.start(slot).map_err(|refused| {
                 let name = self.system.slots.get(usize::from(slot)).map_or("", |slot| &slot.name);
