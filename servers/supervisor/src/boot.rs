@@ -155,19 +155,22 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
 
     /// Starts every slot, the most urgent first.
     fn start_all(&mut self) -> Result<(), String> {
-        let mut order: Vec<u16> = self.numbers().collect();
-        let slots = &self.system.slots;
-        order.sort_unstable_by_key(|&number| {
-            let priority = slots.get(usize::from(number)).map(|slot| slot.priority);
-            (core::cmp::Reverse(priority), number)
-        });
-        for slot in order {
-            self.start(slot).map_err(|refused| {
-                let name = self.system.slots.get(usize::from(slot)).map_or("", |slot| &slot.name);
-                Refusal::Kernel(name, refused).to_string()
-            })?;
+        for priority in (0..=u8::MAX).rev() {
+            for slot in self.numbers() {
+                let description = self.system.slots.get(usize::from(slot));
+                if description.is_some_and(|slot| slot.priority == priority) {
+                    self.start_first(slot)?;
+                }
+            }
         }
         Ok(())
+    }
+
+    fn start_first(&mut self, slot: u16) -> Result<(), String> {
+        self.start(slot).map_err(|refused| {
+            let name = self.system.slots.get(usize::from(slot)).map_or("", |slot| &slot.name);
+            Refusal::Kernel(name, refused).to_string()
+        })
     }
 
     /// Tells of settings on the command line that no slot gets.
