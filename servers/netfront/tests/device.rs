@@ -214,6 +214,18 @@ fn a_lost_session_is_begun_anew_and_the_link_stays() {
 }
 
 #[test]
+fn a_device_that_vanishes_while_the_session_is_lost_is_let_go() {
+    let mut bench = Bench::connected();
+    let own = bench.own.clone();
+    bench.rig.tree().lose();
+    bench.rig.tree().remove(&own);
+    bench.run();
+    while bench.sleep() {}
+    assert!(!bench.link());
+    assert!(bench.rig.machine().granted.is_empty());
+}
+
+#[test]
 fn xenstore_that_is_down_is_asked_again_after_a_pause() {
     let mut bench = Bench::connected();
     bench.rig.tree().is_down = true;
