@@ -212,6 +212,18 @@ fn a_new_session_waits_until_the_backend_is_done_with_the_old_one() {
 }
 
 #[test]
+fn requests_of_a_client_that_is_gone_are_not_done_again() {
+    let mut bench = Bench::connected();
+    let mut fs = bench.client();
+    let ring = fs.submit(1, WRITE, 0, 8, 0);
+    bench.ring(ring);
+    ipc::serve::Serve::closed(&mut bench.server, abi::Badge::default());
+    bench.reconnect();
+    assert_eq!(bench.back().open(), 0);
+    assert!(bench.open().is_ok());
+}
+
+#[test]
 fn an_answer_to_nothing_closes_the_disk() {
     let mut bench = Bench::connected();
     let mut fs = bench.client();

@@ -4,6 +4,7 @@ mod common;
 
 use common::{Bench, MAC};
 use ipc::nic::Error;
+use xen::xenbus::LIMIT_NS;
 
 #[test]
 fn without_a_device_the_driver_rests_and_says_so() {
@@ -255,6 +256,7 @@ fn in_a_new_world_the_device_is_connected_anew() {
     bench.run();
     assert!(!bench.link());
     while bench.sleep() {}
+    assert!(bench.rig.machine().now < LIMIT_NS, "nothing is closed, as nothing is connected");
     bench.connect();
     assert!(bench.link());
     assert_eq!(bench.rig.machine().opened, 2);
