@@ -20,8 +20,10 @@ use crate::kernel::Kernel;
 use crate::store::Store;
 use crate::{Driver, Node, Offer, Place, Texts};
 
-/// The pause after a session was lost.
+/// The pause after a session was lost; it doubles each time, until a device was found.
 const LOST_NS: u64 = 50_000_000;
+/// The longest such pause.
+const LOST_MOST_NS: u64 = 5_000_000_000;
 /// The pause before pages that the backend still has are tried again.
 const LEFTOVER_NS: u64 = 1_000_000_000;
 /// How often they are tried.
@@ -54,6 +56,8 @@ pub(crate) struct Task<T, D> {
     place: Place,
     device: Option<Device>,
     todo: VecDeque<Todo>,
+    /// The next pause after a lost session.
+    pause: u64,
     /// Whether the log was told that there is no device.
     has_said_absent: bool,
 }
@@ -67,7 +71,8 @@ impl<T: Traps, D: Driver> Task<T, D> {
         place: Place,
     ) -> Self {
         let (device, todo) = (None, VecDeque::new());
-        Self { store, kernel, desk, driver, place, device, todo, has_said_absent: false }
+        let (pause, has_said_absent) = (LOST_NS, false);
+        Self { store, kernel, desk, driver, place, device, todo, pause, has_said_absent }
     }
 
     /// Runs for ever.
@@ -78,7 +83,8 @@ impl<T: Traps, D: Driver> Task<T, D> {
                 self.desk.begin_world();
                 self.drop_to(Event::NewWorld);
             } else {
-                self.desk.pause(self.kernel.now() + LOST_NS).await;
+                self.desk.pause(self.kernel.now() + self.pause).await;
+                self.pause = (self.pause * 2).min(LOST_MOST_NS);
             }
         }
     }
@@ -105,12 +111,15 @@ impl<T: Traps, D: Driver> Task<T, D> {
         Err(Stop::Lost)
     }
 
-    /// Finds the device; waits until there is one.
+    /// Finds the device; waits until there is one. Any other obstacle ends the session.
     async fn find(&mut self) -> Result<Found, Stop> {
         loop {
-            match self.try_find().await {
-                Err(Stop::Failed(failure)) => self.absent(failure),
-                other => return other,
+            let found = self.try_find().await;
+            if let Err(Stop::Failed(failure)) = found {
+                self.absent(failure);
+            }
+            if !matches!(found, Err(Stop::Failed(Failure::NoEntry))) {
+                return found;
             }
             self.desk.fired().await?;
         }
@@ -155,6 +164,7 @@ impl<T: Traps, D: Driver> Task<T, D> {
             self.meet(found).await?;
         }
         self.has_said_absent = false;
+        self.pause = LOST_NS;
         self.driver.borrow_mut().present(true);
         let event = self.look(found).await?;
         self.step(event);
