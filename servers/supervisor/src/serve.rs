@@ -59,7 +59,7 @@ impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
         }
         let place = self.place_mut(slot).ok_or(operator::Error::NoSuchSlot)?;
         place.backoff.forget();
-        self.tell(slot, format_args!("is started again, as the operator wants"));
+        self.tell(slot, format_args!("is started again, as the operator asks"));
         self.stop(slot);
         let now = self.host.now();
         self.start_again(slot, now);
@@ -72,8 +72,9 @@ impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
             Shutdown::Reboot => "reboots",
             Shutdown::Crash => "crashes",
         };
-        let slot = self.caller(from).unwrap_or(0);
-        self.tell(slot, format_args!("wants it so: the domain {what}"));
+        let who = self.caller(from).and_then(|slot| self.system.slots.get(usize::from(slot)));
+        let who = who.map_or("nobody", |slot| &slot.name);
+        self.host.log(format_args!("the domain {what}, as {who} asks"));
         let now = self.host.now();
         self.ending.get_or_insert((now.saturating_add(GRACE), reason));
         Ok(())

@@ -211,7 +211,7 @@ fn a_snapshot_tells_the_state_of_all() {
 }
 
 #[test]
-fn the_operator_restarts_whom_he_names() {
+fn the_operator_restarts_any_server_by_number() {
     let mut bench = Bench::started();
     let operator = Badge::new(2, OPERATOR, 0);
     let restart = |slot| Message::new(1, [slot, 0, 0, 0, 0]);
@@ -244,5 +244,5 @@ fn the_domain_ends_after_a_moment() {
     assert_eq!(bench.kernel().ended, None);
     bench.timer(supervisor::supervisor::GRACE);
     assert_eq!(bench.kernel().ended, Some(Shutdown::Reboot));
-    assert_eq!(bench.log().last().unwrap(), "app wants it so: the domain reboots");
+    assert_eq!(bench.log().last().unwrap(), "the domain reboots, as app asks");
 }
