@@ -144,88 +144,81 @@ fn request(
     serial: u32,
     ask: Ask<'_>,
 ) -> Result<Request, Failure> {
-    let id = session.id;
-    let purpose = |what| Purpose::Client { client, session: id, number, what };
-    let Ask { operation, transaction, path: node, value } = ask;
-    if transaction != 0 && !session.transactions.contains(&transaction) {
+    if ask.transaction != 0 && !session.transactions.contains(&ask.transaction) {
         return Err(Failure::Invalid);
     }
-    let allow = |allowed| if allowed { Ok(()) } else { Err(Failure::Denied) };
-    let plain = |operation, payload, what| Request {
-        operation,
-        transaction,
-        payload,
-        purpose: purpose(what),
-    };
-    Ok(match operation {
-        Operation::Read => {
-            allow(session.grant.may_read(node))?;
-            plain(store::Operation::Read, path(node), What::Bytes)
-        }
-        Operation::List => {
-            allow(session.grant.may_read(node))?;
-            plain(store::Operation::Directory, path(node), What::Bytes)
-        }
-        Operation::Write => {
-            allow(session.grant.may_write(node))?;
-            if value.len() > VALUE {
-                return Err(Failure::Invalid);
-            }
-            plain(store::Operation::Write, with(node, value), What::Done)
-        }
-        Operation::Remove => {
-            allow(session.grant.may_write(node))?;
-            plain(store::Operation::Remove, path(node), What::Done)
+    let id = session.id;
+    let purpose = |what| Purpose::Client { client, session: id, number, what };
+    match ask.operation {
+        Operation::Read | Operation::List | Operation::Write | Operation::Remove => {
+            node(session, ask, purpose)
         }
         Operation::Watch => {
-            allow(session.grant.may_read(node))?;
-            let watch = watch(session, number, serial, node)?;
+            let path = watch(session, number, serial, ask.path)?;
             let mut rest = token(client, serial);
             rest.push(0);
-            let payload = with(node, &rest);
-            let what = What::Watch { path: watch, serial };
-            Request {
-                operation: store::Operation::Watch,
-                transaction: 0,
-                payload,
-                purpose: purpose(what),
-            }
+            let payload = with(ask.path, &rest);
+            let purpose = purpose(What::Watch { path, serial });
+            Ok(Request { operation: store::Operation::Watch, transaction: 0, payload, purpose })
         }
         Operation::Unwatch => {
-            let made = xen::number::decimal(value, u64::from(u32::MAX)).ok_or(Failure::Invalid)?;
-            let is_it = |watch: &&Watch| watch.number == made as u32 && watch.is_made;
-            session.watches.iter().find(is_it).ok_or(Failure::NoEntry)?;
-            let watch = session.remove_watch(made as u32).ok_or(Failure::NoEntry)?;
-            unwatch(client, &watch.path, watch.serial, purpose(What::Done))
+            let watch = made_watch(session, ask.value)?;
+            Ok(unwatch(client, &watch.path, watch.serial, purpose(What::Done)))
         }
-        Operation::Begin => {
-            if session.transactions.len() + session.beginning >= TRANSACTIONS {
-                return Err(Failure::Full);
-            }
+        Operation::Begin if session.transactions.len() + session.beginning < TRANSACTIONS => {
             session.beginning += 1;
-            begin(purpose(What::Begin))
+            Ok(begin(purpose(What::Begin)))
         }
+        Operation::Begin => Err(Failure::Full),
         Operation::Commit | Operation::Abandon => {
-            let at = session.transactions.iter().position(|&open| open == transaction);
+            let at = session.transactions.iter().position(|&open| open == ask.transaction);
             session.transactions.remove(at.ok_or(Failure::Invalid)?);
-            end(transaction, operation == Operation::Commit, purpose(What::Done))
+            let commit = ask.operation == Operation::Commit;
+            Ok(end(ask.transaction, commit, purpose(What::Done)))
         }
         Operation::Backend => {
-            allow(session.grant.has_device(node))?;
-            let payload = path(&alloc::format!("{node}/backend"));
-            let what = What::BackendPath { device: String::from(node) };
-            Request {
-                operation: store::Operation::Read,
-                transaction: 0,
-                payload,
-                purpose: purpose(what),
-            }
+            allow(session.grant.has_device(ask.path))?;
+            let payload = path(&alloc::format!("{}/backend", ask.path));
+            let purpose = purpose(What::BackendPath { device: String::from(ask.path) });
+            Ok(Request { operation: store::Operation::Read, transaction: 0, payload, purpose })
         }
-    })
+    }
+}
+
+/// A request for a node itself.
+fn node(
+    session: &Session,
+    ask: Ask<'_>,
+    purpose: impl FnOnce(What) -> Purpose,
+) -> Result<Request, Failure> {
+    let writes = matches!(ask.operation, Operation::Write | Operation::Remove);
+    let grant = &session.grant;
+    allow(if writes { grant.may_write(ask.path) } else { grant.may_read(ask.path) })?;
+    let (operation, payload, what) = match ask.operation {
+        Operation::Write if ask.value.len() > VALUE => return Err(Failure::Invalid),
+        Operation::Write => (store::Operation::Write, with(ask.path, ask.value), What::Done),
+        Operation::Remove => (store::Operation::Remove, path(ask.path), What::Done),
+        Operation::List => (store::Operation::Directory, path(ask.path), What::Bytes),
+        _ => (store::Operation::Read, path(ask.path), What::Bytes),
+    };
+    Ok(Request { operation, transaction: ask.transaction, payload, purpose: purpose(what) })
+}
+
+const fn allow(allowed: bool) -> Result<(), Failure> {
+    if allowed { Ok(()) } else { Err(Failure::Denied) }
+}
+
+/// Takes out the watch that the request with the number `value` made.
+fn made_watch(session: &mut Session, value: &[u8]) -> Result<Watch, Failure> {
+    let made = xen::number::decimal(value, u64::from(u32::MAX)).ok_or(Failure::Invalid)? as u32;
+    let is_it = |watch: &&Watch| watch.number == made && watch.is_made;
+    session.watches.iter().find(is_it).ok_or(Failure::NoEntry)?;
+    session.remove_watch(made).ok_or(Failure::NoEntry)
 }
 
 /// Notes a watch; gives its path.
 fn watch(session: &mut Session, number: u32, serial: u32, node: &str) -> Result<String, Failure> {
+    allow(session.grant.may_read(node))?;
     if session.watches.len() >= WATCHES {
         return Err(Failure::Full);
     }
