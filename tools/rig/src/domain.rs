@@ -137,6 +137,16 @@ impl<'a> Domain<'a> {
         Ok(self.dom0.exec(&format!("cat {} 2>/dev/null", self.file("note")), ASK)?.text)
     }
 
+    /// Why it shut down last, as the toolstack noted it; `None` when it did not.
+    ///
+    /// # Errors
+    /// Those of the way to dom0.
+    pub fn last_shutdown(&self) -> Result<Option<Reason>> {
+        let output =
+            self.dom0.exec(&format!("cat /var/log/xen/xl-{}.log 2>/dev/null", self.name), ASK)?;
+        Ok(reason_in(&output.text))
+    }
+
     fn folder(&self) -> String {
         format!("/var/lib/xylem/domains/{}", self.name)
     }
@@ -169,6 +179,43 @@ impl<'a> Domain<'a> {
     fn lost(&self) -> Error {
         Error::Channel { dom0: self.dom0.name(), reason: "a copy was lost".into() }
     }
+}
+
+/// Why a domain shut down (Xen public/sched.h, SHUTDOWN_*).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It powered itself off.
+    Poweroff,
+    /// It asked for a reboot.
+    Reboot,
+    /// It was saved.
+    Suspend,
+    /// It crashed, by its own word or Xen's.
+    Crash,
+    /// Another number.
+    Other(u32),
+}
+
+/// The last reason in xl's log of a domain.
+fn reason_in(log: &str) -> Option<Reason> {
+    let (_, rest) = log.rsplit_once("has shut down, reason code ")?;
+    Some(match rest.split_whitespace().next()?.parse().ok()? {
+        0 => Reason::Poweroff,
+        1 => Reason::Reboot,
+        2 => Reason::Suspend,
+        3 => Reason::Crash,
+        other => Reason::Other(other),
+    })
+}
+
+/// The names of all domains but dom0.
+///
+/// # Errors
+/// Those of the way to dom0, and [`Error::Command`].
+pub fn names(dom0: &dyn Dom0) -> Result<Vec<String>> {
+    let list = dom0.run("xl list", ASK)?;
+    let names = list.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    Ok(names.filter(|name| *name != "Domain-0").map(str::to_owned).collect())
 }
 
 /// The status of [`free`] when a domain has the name.
@@ -229,6 +276,14 @@ mod tests {
             assert!(Domain::named(&dom0, wrong).is_err(), "{wrong}");
         }
         assert!(Domain::named(&dom0, "web-alt_2.x").is_ok());
+    }
+
+    #[test]
+    fn the_last_reason_in_the_log_counts() {
+        let log = "Waiting for domain x (domid 1) to die\nDomain 1 has shut down, reason code 1 0x1\n\
+                   Domain 2 has shut down, reason code 3 0x3\nAction for shutdown reason code 3 is destroy\n";
+        assert_eq!(reason_in(log), Some(Reason::Crash));
+        assert_eq!(reason_in("Waiting for domain x (domid 1) to die\n"), None);
     }
 
     #[test]

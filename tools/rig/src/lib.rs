@@ -43,6 +43,7 @@ pub use error::{Error, Result};
 pub use instance::{Instance, WARM, boot};
 pub use lock::Lock;
 pub use monitor::Monitor;
+pub use ports::check_free as check_free_port;
 pub use process::{Guard, Identity};
 pub use progress::{Lines, Progress, Silent, phase};
 pub use run::Record;

@@ -1,0 +1,199 @@
+//! What can be said on the command line.
+//!
+//! Invariant: every command has an example in its help. It decides nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use rig::Target;
+
+/// Builds, packs, runs and watches systems of isolated servers.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xylem", bin_name = "cargo xylem", version, about, max_term_width = 100)]
+#[command(after_help = "Example:\n  cargo xylem run web     then open http://127.0.0.1:8080/")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Builds and packs a system, boots it as a domain, and follows its console.
+    #[command(
+        after_help = "Examples:\n  cargo xylem run web\n  cargo xylem run web --files ./site --port 9000 --detach\n  \
+                            cargo xylem run web --on ssh://root@xenhost"
+    )]
+    Run(Box<Run>),
+    /// Ends a domain.
+    #[command(after_help = "Example:\n  cargo xylem stop web")]
+    Stop(Stop),
+    /// Follows the console of a running domain; what is typed goes to it.
+    #[command(after_help = "Example:\n  cargo xylem console web")]
+    Console(Console),
+    /// The real Xen and the real domain 0 in QEMU, which systems run on by default.
+    #[command(subcommand)]
+    Rig(Rig),
+}
+
+/// Where the domain 0 is.
+#[derive(Debug, Args)]
+pub struct On {
+    /// Which Xen: `rig` (in QEMU), `xl` (this machine is a domain 0), or `ssh://[USER@]HOST[:PORT]`.
+    #[arg(long = "on", value_name = "WHERE", default_value = "rig", value_parser = target)]
+    pub target: Target,
+}
+
+fn target(given: &str) -> Result<Target, String> {
+    given.parse().map_err(|error: rig::Error| error.to_string())
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// A system of boot/systems, or the path of a manifest.
+    pub system: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub on: On,
+    /// The domain's name; the system's own by default.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The port of 127.0.0.1 where the page of a system with a network is served.
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Memory of the domain in MiB; what the manifest says by default.
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(8..=65536))]
+    pub memory: Option<u32>,
+    /// Virtual processors of the domain.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub vcpus: u32,
+    /// A folder to make a disk of and attach, read-only.
+    #[arg(long, value_name = "DIR")]
+    pub files: Option<PathBuf>,
+    /// A further disk image to attach, writable. May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub disk: Vec<PathBuf>,
+    /// The bridge in domain 0 that the network device joins.
+    #[arg(long, default_value = "xenbr0")]
+    pub bridge: String,
+    /// Overrides a setting of the manifest. May be given more than once.
+    #[arg(long, value_name = "SERVER.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Further words for the kernel's command line.
+    #[arg(long, value_name = "WORDS", default_value = "")]
+    pub extra: String,
+    /// Returns as soon as the page answers; the domain stays.
+    #[arg(long)]
+    pub detach: bool,
+    /// Tells results as JSON, one object a line, on standard output.
+    #[arg(long)]
+    pub json: bool,
+    /// Shows what the compiler says.
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// Uses this kernel instead of building one; with --image.
+    #[arg(long, value_name = "ELF", requires = "image")]
+    pub kernel: Option<PathBuf>,
+    /// Uses this packed image instead of packing one; with --kernel.
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    pub image: Option<PathBuf>,
+}
+
+/// `stop`.
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// The domain's name.
+    pub name: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub on: On,
+}
+
+/// `console`.
+#[derive(Debug, Args)]
+pub struct Console {
+    /// The domain's name.
+    pub name: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub on: On,
+}
+
+/// `rig`.
+#[derive(Debug, Subcommand)]
+pub enum Rig {
+    /// Sets the rig up where that is needed, and starts it.
+    #[command(after_help = "Example:\n  cargo xylem rig up")]
+    Up,
+    /// Ends the rig and all domains on it. What was downloaded and made stays.
+    #[command(after_help = "Example:\n  cargo xylem rig down")]
+    Down,
+    /// Tells whether the rig runs, and what runs on it.
+    #[command(after_help = "Example:\n  cargo xylem rig status --json")]
+    Status {
+        /// As one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Runs a command in domain 0, as root; its exit status is ours.
+    #[command(after_help = "Example:\n  cargo xylem rig exec xl list")]
+    Exec {
+        /// Seconds that it may take.
+        #[arg(long, default_value_t = 60.0)]
+        limit: f32,
+        /// The command, for a shell.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Prints what Xen has said.
+    #[command(after_help = "Example:\n  cargo xylem rig logs")]
+    Logs,
+    /// Copies a file into domain 0.
+    #[command(after_help = "Example:\n  cargo xylem rig put ./tool /root/tool")]
+    Put {
+        /// The file, here.
+        file: PathBuf,
+        /// Its path in domain 0.
+        path: String,
+    },
+    /// Copies a file out of domain 0.
+    #[command(after_help = "Example:\n  cargo xylem rig get /var/log/xen/xl-web.log ./xl-web.log")]
+    Get {
+        /// The path in domain 0.
+        path: String,
+        /// The file, here.
+        file: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn check(command: &clap::Command) {
+            let has =
+                command.get_after_help().is_some_and(|help| help.to_string().contains("Example"));
+            assert!(has || command.has_subcommands(), "{}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn a_wrong_place_is_refused_with_the_right_forms() {
+        let error =
+            Cli::try_parse_from(["xylem", "run", "web", "--on", "qemu"]).unwrap_err().to_string();
+        assert!(error.contains("ssh://[USER@]HOST"), "{error}");
+    }
+}

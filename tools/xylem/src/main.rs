@@ -1,0 +1,42 @@
+//! The command line: builds, packs, runs and watches systems.
+//!
+//! Invariant: results go to standard output, all else to standard error; an error is one message that says what to do,
+//! and a status that is not 0.
+#![forbid(unsafe_code)]
+
+mod args;
+mod failure;
+mod files;
+mod paint;
+mod place;
+mod rig_command;
+mod run;
+mod stop;
+mod system;
+mod ui;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Stop(args) => stop::stop(args),
+        Command::Console(args) => stop::console(args),
+        Command::Rig(command) => rig_command::act(command),
+    };
+    match result {
+        Ok(code) => code,
+        Err(Failure::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

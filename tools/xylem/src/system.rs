@@ -1,0 +1,218 @@
+//! From a system's name to a kernel and a packed image.
+//!
+//! Invariant: what is built and packed here is what `check`, `pack`, `run` and the tests use. It boots nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rig::{Progress, phase};
+use serde::Deserialize;
+
+use crate::failure::{Context, Failure, Result};
+
+/// What a domain is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// The system's name.
+    pub name: String,
+    /// The kernel's ELF.
+    pub kernel: PathBuf,
+    /// The packed image.
+    pub image: PathBuf,
+    /// Memory of the domain in MiB.
+    pub memory: u32,
+    /// Whether it has a server for Xen's network device.
+    pub has_network: bool,
+}
+
+/// The parts of a manifest that say what has to be built; the packer reads and checks all of it.
+#[derive(Debug, Deserialize)]
+struct Manifest {
+    name: Option<String>,
+    memory: Option<String>,
+    #[serde(default)]
+    servers: BTreeMap<String, Server>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Server {
+    image: Option<String>,
+}
+
+/// Memory of a domain whose manifest does not say.
+const MEMORY: u32 = 32;
+
+impl Manifest {
+    fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).context("read", path)?;
+        toml::from_str(&text)
+            .map_err(|error| Failure::Manifest { text: format!("{}: {error}", path.display()) })
+    }
+
+    /// The crates of its servers.
+    fn images(&self) -> BTreeSet<&str> {
+        self.servers.iter().map(|(name, server)| server.image.as_deref().unwrap_or(name)).collect()
+    }
+
+    fn memory(&self) -> u32 {
+        let number = |text: &str| {
+            text.trim().strip_suffix(['M', 'm']).and_then(|number| number.trim().parse().ok())
+        };
+        self.memory.as_deref().and_then(number).unwrap_or(MEMORY)
+    }
+}
+
+/// The folder of the workspace.
+pub fn root() -> PathBuf {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    own.ancestors().nth(2).map_or_else(|| own.clone(), Path::to_path_buf)
+}
+
+/// The manifest of a system: a path that is there, or a name in boot/systems or tests/systems.
+///
+/// # Errors
+/// [`Failure::NoSystem`] with what there is.
+pub fn find(system: &str) -> Result<PathBuf> {
+    find_in(&root(), system)
+}
+
+fn find_in(root: &Path, system: &str) -> Result<PathBuf> {
+    if system.ends_with(".toml") && Path::new(system).is_file() {
+        return Ok(system.into());
+    }
+    let folders = ["boot/systems", "tests/systems"].map(|folder| root.join(folder));
+    let file = format!("{system}.toml");
+    let found = folders.iter().map(|folder| folder.join(&file)).find(|path| path.is_file());
+    let [first, _] = &folders;
+    found.ok_or_else(|| Failure::NoSystem { name: system.into(), known: names_in(first) })
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()));
+    let manifests = entries.filter(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    let mut names: Vec<String> =
+        manifests.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+    names.sort();
+    names
+}
+
+/// Builds what a system needs, and packs it.
+///
+/// # Errors
+/// [`Failure::Compile`], [`Failure::Manifest`].
+pub fn build_and_pack(
+    manifest: &Path,
+    is_verbose: bool,
+    progress: &dyn Progress,
+) -> Result<Packed> {
+    let parsed = Manifest::read(manifest)?;
+    let images: Vec<&str> = parsed.images().into_iter().collect();
+    quiet_phase(progress, "build", || {
+        build(&["kernel"], "x86_64-unknown-none", is_verbose)?;
+        build(&images, "x86_64-unknown-linux-musl", is_verbose)
+    })?;
+    let name = parsed
+        .name
+        .clone()
+        .unwrap_or_else(|| manifest.file_stem().unwrap_or_default().to_string_lossy().into());
+    pack(manifest, &name)?;
+    Ok(Packed {
+        name,
+        kernel: output("x86_64-unknown-none", "kernel"),
+        image: PathBuf::new(),
+        memory: parsed.memory(),
+        has_network: images.contains(&"netfront"),
+    })
+}
+
+/// Takes what was built and packed before.
+pub fn ready(manifest: &Path, kernel: &Path, image: &Path) -> Result<Packed> {
+    let parsed = Manifest::read(manifest).ok();
+    let memory = parsed.as_ref().map_or(MEMORY, Manifest::memory);
+    let has_network = parsed.as_ref().is_none_or(|manifest| manifest.images().contains("netfront"));
+    let name = manifest.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let there = |path: &Path| path.canonicalize().context("find", path);
+    Ok(Packed { name, kernel: there(kernel)?, image: there(image)?, memory, has_network })
+}
+
+fn pack(_: &Path, name: &str) -> Result<()> {
+    Err(Failure::NoPacker { name: name.into() })
+}
+
+fn build(crates: &[&str], target: &str, is_verbose: bool) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(root()).args(["build", "--release", "--target", target]);
+    command.args(crates.iter().flat_map(|name| ["-p", name]));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    if is_verbose {
+        command.stderr(Stdio::inherit());
+    } else {
+        command.arg("--quiet");
+    }
+    let output = command.output().context("start cargo in", root())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
+    Err(Failure::Compile { what: crates.join(", ") })
+}
+
+/// Where cargo puts a program.
+fn output(target: &str, name: &str) -> PathBuf {
+    let folder =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    folder.join(target).join("release").join(name)
+}
+
+/// A phase whose errors are ours.
+pub fn quiet_phase<T>(
+    progress: &dyn Progress,
+    name: &str,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let mut failure = None;
+    let done = phase(progress, name, None, || {
+        work().map_err(|error| {
+            failure = Some(error);
+            rig::Error::NoRig
+        })
+    });
+    done.map_err(|error| failure.unwrap_or(Failure::Rig(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_the_crates_to_build() {
+        let text = "name = \"web\"\nmemory = \"16M\"\n[servers.net]\n[servers.stain-a]\nimage = \"canary\"\n[servers.stain-b]\nimage = \"canary\"\n";
+        let manifest: Manifest = toml::from_str(text).unwrap();
+        assert_eq!(manifest.images().into_iter().collect::<Vec<_>>(), ["canary", "net"]);
+        assert_eq!(manifest.memory(), 16);
+    }
+
+    #[test]
+    fn an_unknown_system_is_answered_with_those_there_are() {
+        let root = tempfile::tempdir().unwrap();
+        let systems = root.path().join("boot/systems");
+        std::fs::create_dir_all(&systems).unwrap();
+        for name in ["web", "web-alt"] {
+            std::fs::write(systems.join(format!("{name}.toml")), "").unwrap();
+        }
+        assert_eq!(find_in(root.path(), "web").unwrap(), systems.join("web.toml"));
+        let error = find_in(root.path(), "wbe").unwrap_err().to_string();
+        assert!(error.contains("`wbe`") && error.contains("web, web-alt"), "{error}");
+    }
+
+    #[test]
+    fn the_workspace_is_found() {
+        assert!(root().join("Cargo.toml").is_file() && root().join("tools/xylem").is_dir());
+    }
+}
