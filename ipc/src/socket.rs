@@ -173,10 +173,12 @@ pub const BROKEN: u32 = 2;
 /// Where the state of a socket is, in the server's part.
 #[must_use]
 pub const fn state_at(socket: u16) -> usize {
-    headers_at(socket) + 2 * HEADER
+    headers_of(socket) + 2 * HEADER
 }
 
-const fn headers_at(socket: u16) -> usize {
+/// Where the headers of a socket are, in each part.
+#[must_use]
+pub const fn headers_of(socket: u16) -> usize {
     SOCKET_HEADERS + socket as usize * STRIDE
 }
 
@@ -185,9 +187,9 @@ const fn headers_at(socket: u16) -> usize {
 pub fn send_parts(up: Memory, down: Memory, socket: u16) -> Option<Parts> {
     let number = number(socket)?;
     Some(Parts {
-        producer: up.part(headers_at(socket), HEADER)?,
+        producer: up.part(headers_of(socket), HEADER)?,
         entries: up.part(HEADERS + number * SEND_BYTES, SEND_BYTES)?,
-        consumer: down.part(headers_at(socket), HEADER)?,
+        consumer: down.part(headers_of(socket), HEADER)?,
     })
 }
 
@@ -196,9 +198,9 @@ pub fn send_parts(up: Memory, down: Memory, socket: u16) -> Option<Parts> {
 pub fn receive_parts(up: Memory, down: Memory, socket: u16) -> Option<Parts> {
     let number = number(socket)?;
     Some(Parts {
-        producer: down.part(headers_at(socket) + HEADER, HEADER)?,
+        producer: down.part(headers_of(socket) + HEADER, HEADER)?,
         entries: down.part(HEADERS + number * RECEIVE_BYTES, RECEIVE_BYTES)?,
-        consumer: up.part(headers_at(socket) + HEADER, HEADER)?,
+        consumer: up.part(headers_of(socket) + HEADER, HEADER)?,
     })
 }
 
