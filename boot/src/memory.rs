@@ -88,7 +88,8 @@ impl FreeMemory {
         pair.into_iter().filter(|range| !range.is_empty())
     }
 
-    fn add(&mut self, range: Range<u64>) {
+    /// Puts pages in that are free.
+    pub fn add(&mut self, range: Range<u64>) {
         self.remove(range.clone());
         if !range.is_empty() {
             // Full: memory that cannot be listed is not used.

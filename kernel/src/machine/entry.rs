@@ -71,6 +71,11 @@ pub static UPCALL_MODE: UpcallMode = UpcallMode {
 #[unsafe(no_mangle)]
 static CLEAN_VECTORS: VectorState = VectorState::DEFAULT;
 
+/// How many upcalls found the kernel itself running, and were sent back.
+pub fn upcalls_in_kernel() -> u64 {
+    UPCALL_MODE.in_kernel.load(::core::sync::atomic::Ordering::Relaxed)
+}
+
 /// The address of the handler of a vector.
 pub fn handler(vector: usize) -> u64 {
     match vector {

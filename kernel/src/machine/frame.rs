@@ -61,11 +61,13 @@ impl VectorState {
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(16))]
 pub struct ThreadFrame {
-    guard: [u64; 42],
+    guard: [u64; 40],
     /// General registers.
     pub registers: Registers,
     /// Vector registers.
     pub vectors: VectorState,
+    /// What CR2 was at the last exception.
+    pub address: u64,
 }
 
 const _: () = assert!(size_of::<ThreadFrame>() == 1024);
@@ -83,7 +85,7 @@ impl ThreadFrame {
             rflags: super::cpu::USER_FLAGS,
             ..Registers::default()
         };
-        Self { guard: [0; 42], registers, vectors: VectorState::DEFAULT }
+        Self { guard: [0; 40], registers, vectors: VectorState::DEFAULT, address: 0 }
     }
 }
 

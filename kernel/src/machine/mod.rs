@@ -5,18 +5,24 @@
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod audit;
+pub mod command;
 pub mod cpu;
 pub mod debug;
 pub mod descriptors;
 pub mod entry;
 pub mod exceptions;
 pub mod frame;
+pub mod hardware;
 pub mod layout;
 pub mod local_apic;
 pub mod paging;
 pub mod panic;
 pub mod pool;
 pub mod processors;
+pub mod run;
+pub mod space;
 pub mod start;
+pub mod timer;
 pub mod vcpu;
 pub mod xen;

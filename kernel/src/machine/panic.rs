@@ -4,16 +4,17 @@
 //! on the way goes straight to the end.
 
 use ::core::fmt::{self, Write};
-use ::core::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use ::core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 
 use x86_64::registers::control::{Cr2, Cr3};
 
 use super::debug::Debug;
 use super::descriptors::is_on_stack;
 use super::frame::Registers;
-use super::layout::{CONSOLE, KERNEL_BASE};
+use super::layout::KERNEL_BASE;
 use super::paging;
 use super::xen;
+use crate::core::hardware::Exception;
 
 /// Reason of a shutdown that xl shows as a crash (Xen public/sched.h).
 pub const SHUTDOWN_CRASH: u32 = 3;
@@ -25,9 +26,12 @@ const CALLERS: usize = 16;
 static PANICKING: AtomicBool = AtomicBool::new(false);
 /// The console's event channel, 0 while there is no console.
 static CONSOLE_CHANNEL: AtomicU32 = AtomicU32::new(0);
+/// Where the console's ring is.
+static CONSOLE_RING: AtomicU64 = AtomicU64::new(0);
 
-/// Tells where the operator's console is: its ring is mapped at [`CONSOLE`].
-pub fn use_console(channel: u32) {
+/// Tells where the operator's console is: the address of its ring's page, which is mapped from now on, and its channel.
+pub fn use_console(ring: u64, channel: u32) {
+    CONSOLE_RING.store(ring, Ordering::Relaxed);
     CONSOLE_CHANNEL.store(channel, Ordering::Relaxed);
 }
 
@@ -53,14 +57,15 @@ impl Write for Screen {
 /// indexes at 3080 and 3084). What does not fit is dropped.
 fn console_put(byte: u8) {
     const SIZE: u32 = 2048;
+    let ring = CONSOLE_RING.load(Ordering::Relaxed);
     let index = |offset: u64| {
         // SAFETY: the ring's page is mapped there; its indexes are aligned words that the peer changes, too.
-        unsafe { &*((CONSOLE + offset) as *const AtomicU32) }
+        unsafe { &*((ring + offset) as *const AtomicU32) }
     };
     let (consumer, producer) = (index(3080), index(3084));
     let at = producer.load(Ordering::Relaxed);
     if at.wrapping_sub(consumer.load(Ordering::Acquire)) < SIZE {
-        let place = (CONSOLE + 1024 + u64::from(at % SIZE)) as *mut u8;
+        let place = (ring + 1024 + u64::from(at % SIZE)) as *mut u8;
         // SAFETY: inside the ring's page.
         unsafe { place.write_volatile(byte) };
         fence(Ordering::Release);
@@ -68,11 +73,29 @@ fn console_put(byte: u8) {
     }
 }
 
-/// Ends the domain with a reason and, where there are any, the registers of what went wrong.
+/// Ends the domain because the kernel is wrong: a reason and, where there are any, the registers of what went wrong.
 pub fn stop(reason: fmt::Arguments<'_>, registers: Option<&Registers>) -> ! {
+    crash(|out| screen(out, reason, registers))
+}
+
+/// Ends the domain because what it was given is wrong, and the kernel is not: one line.
+pub fn refuse(reason: fmt::Arguments<'_>) -> ! {
+    crash(|out| writeln!(out, "\nxylem: cannot start: {reason}"))
+}
+
+/// Ends the domain because the supervisor broke a rule, and nobody is above it.
+pub fn supervisor(fault: &Exception) -> ! {
+    let Exception { kind, address, rip, error, rsp } = fault;
+    crash(|out| {
+        writeln!(out, "\nxylem: the supervisor was stopped: {kind:?}")?;
+        writeln!(out, "address {address:#x} rip {rip:#x} error {error:#x} rsp {rsp:#x}")
+    })
+}
+
+fn crash(show: impl FnOnce(&mut Screen) -> fmt::Result) -> ! {
     if !PANICKING.swap(true, Ordering::SeqCst) {
         // Both consoles take everything.
-        let _ = screen(&mut Screen, reason, registers);
+        let _ = show(&mut Screen);
         let channel = CONSOLE_CHANNEL.load(Ordering::Relaxed);
         if channel != 0 {
             xen::channels::send(channel);

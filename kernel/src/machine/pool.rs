@@ -41,18 +41,10 @@ impl Pool {
         (end <= self.end).then(|| ::core::mem::replace(&mut self.next, end))
     }
 
-    /// Takes an array out, each element a copy of `value`. Only once the kernel's own tables are in use.
-    pub fn array<T: Copy>(&mut self, count: usize, value: T) -> Option<&'static mut [T]> {
-        const { assert!(align_of::<T>() <= PAGE as usize) };
-        let bytes = count.checked_mul(size_of::<T>())?;
-        let at = self.view().address(self.take((bytes as u64).div_ceil(PAGE))?) as *mut T;
-        for i in 0..count {
-            let element = at.wrapping_add(i);
-            // SAFETY: the pages were just taken, so nobody else refers to them; they are mapped, and large enough.
-            unsafe { element.write(value) };
-        }
-        // SAFETY: as above; every element was written.
-        Some(unsafe { ::core::slice::from_raw_parts_mut(at, count) })
+    /// Takes a run of memory out for `bytes` bytes of objects. Only once the kernel's own tables are in use.
+    pub fn objects(&mut self, bytes: u64) -> Option<Objects> {
+        let next = self.view().address(self.take(bytes.div_ceil(PAGE))?);
+        Some(Objects { next, end: next + bytes })
     }
 
     /// Makes all that is left over pages to be taken and given back.
@@ -62,6 +54,41 @@ impl Pool {
             tables.give(page);
         }
         tables
+    }
+}
+
+/// Memory of the pool for arrays of objects.
+#[derive(Debug)]
+pub struct Objects {
+    next: u64,
+    end: u64,
+}
+
+impl Objects {
+    /// What every array's address is a multiple of.
+    pub const ALIGN: u64 = 256;
+
+    /// Bytes that an array takes.
+    pub const fn bytes<T>(count: usize) -> u64 {
+        (count as u64 * size_of::<T>() as u64).next_multiple_of(Self::ALIGN)
+    }
+
+    /// Takes an array out, each element a copy of `value`.
+    pub fn array<T: Copy>(&mut self, count: usize, value: T) -> Option<&'static mut [T]> {
+        const { assert!(align_of::<T>() <= Self::ALIGN as usize) };
+        let at = self.next as *mut T;
+        let end = self.next.checked_add(Self::bytes::<T>(count))?;
+        if end > self.end {
+            return None;
+        }
+        self.next = end;
+        for i in 0..count {
+            let element = at.wrapping_add(i);
+            // SAFETY: inside a run of the pool that was handed out to this once; mapped, aligned, and large enough.
+            unsafe { element.write(value) };
+        }
+        // SAFETY: as above; every element was written, and `next` is past them.
+        Some(unsafe { ::core::slice::from_raw_parts_mut(at, count) })
     }
 }
 

@@ -1,22 +1,30 @@
-//! From the entry to the first server.
+//! From the entry to the first server, in three steps: what the loader says, while memory is where it physically is; the
+//! kernel's own address space; what is shared with Xen. Then the core takes over.
+//!
+//! Whatever is missing or wrong here ends the domain with one line that says so.
 
+use abi::image::Header;
+use abi::layout::{BootPage, PAGE};
 use boot::entry::IDENTITY_END;
 use boot::memory::{self, FreeMemory};
-use boot::start_info::{self, StartInfo};
+use boot::start_info::{self, Module, StartInfo};
 
-use super::paging::{KernelAccess, KernelTables};
+use super::paging::{KernelAccess, KernelTables, NotMapped};
 use super::pool::Pool;
 use super::vcpu::Vcpu;
 use super::xen::memory::Source;
 use super::xen::{self, Parameter, channels, clock};
-use super::{cpu, descriptors, exceptions, layout, local_apic, paging, panic};
+use super::{command, cpu, descriptors, hardware, layout, local_apic, paging, panic, processors};
+use crate::core::hardware::Frame;
 use crate::say;
-use abi::layout::PAGE;
 
 /// Ends the domain because it cannot start.
 macro_rules! refuse {
-    ($($part:tt)*) => { panic::stop(format_args!($($part)*), None) };
+    ($($part:tt)*) => { panic::refuse(format_args!($($part)*)) };
 }
+
+/// vCPUs that run: the boot vCPU alone. All that is per vCPU has its place for more.
+pub const VCPUS_USED: u16 = 1;
 
 /// Where the assembly arrives: long mode, first tables, a stack of 32 KiB; `start_info` is a physical address.
 #[unsafe(no_mangle)]
@@ -24,28 +32,36 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     Vcpu::enter(0);
     descriptors::load_gates(false);
     if !xen::find() {
-        say!("no Xen here");
+        say!("this is no domain of Xen, and there is nothing else that this kernel runs on");
         x86_64::instructions::hlt();
     }
     // Where Xen refuses, a triple fault reboots: still not a power-off.
     let _ = xen::set_parameter(Parameter::TripleFault, panic::SHUTDOWN_CRASH.into());
+    let (console, channel) = ring(Parameter::ConsolePage, Parameter::ConsoleChannel);
+    if console * PAGE < IDENTITY_END {
+        panic::use_console(console * PAGE, channel);
+    }
     if !cpu::enable() {
         refuse!("the processor has no NX bit");
     }
     let info = read_start_info(start_info);
-    boot(&info)
+    let (module, header) = read_image(&info);
+    Boot::new(&info, module, header).finish()
+}
+
+/// Memory by its physical address, while the first tables are in use.
+fn identity(address: u64, size: u64) -> Option<&'static [u8]> {
+    let end = address.checked_add(size)?;
+    (address != 0 && end <= IDENTITY_END).then(|| {
+        // SAFETY: the first tables map everything below `IDENTITY_END`, and the loader's records and modules are not
+        // written to before those tables are left.
+        unsafe { ::core::slice::from_raw_parts(address as *const u8, size as usize) }
+    })
 }
 
 fn read_start_info(address: u64) -> StartInfo {
     let read = |from: u64, into: &mut [u8]| {
-        let fits =
-            from != 0 && from.checked_add(into.len() as u64).is_some_and(|end| end <= IDENTITY_END);
-        if fits {
-            // SAFETY: the first tables map everything below `IDENTITY_END`, and nothing else writes to memory yet.
-            let bytes = unsafe { ::core::slice::from_raw_parts(from as *const u8, into.len()) };
-            into.copy_from_slice(bytes);
-        }
-        fits
+        identity(from, into.len() as u64).map(|bytes| into.copy_from_slice(bytes)).is_some()
     };
     let mut info = match start_info::read(address, read) {
         Ok(info) => info,
@@ -54,80 +70,219 @@ fn read_start_info(address: u64) -> StartInfo {
     if info.memory.is_empty() {
         info.memory = match xen::memory::map() {
             Ok(map) => map,
-            Err(error) => refuse!("no memory map: {error:?}"),
+            Err(error) => refuse!("Xen does not tell the memory map: {error:?}"),
         };
     }
     info
 }
 
-/// What the boot finds out, one after the other.
-struct Boot<'a> {
-    info: &'a StartInfo,
-    free: FreeMemory,
-    pool: Pool,
-    tables: KernelTables,
-}
-
-fn boot(info: &StartInfo) -> ! {
-    let processors = super::processors::count(info.rsdp).unwrap_or(1);
-    let mut free = free_memory(info);
-    let memory = info.memory.iter().filter(|entry| entry.kind == start_info::KIND_RAM);
-    let kib: u64 = memory.map(|entry| entry.size / 1024).sum();
-    let mut pool = make_pool(&mut free);
-    let tables = match KernelTables::build(&mut pool, VCPUS_USED) {
-        Ok(tables) => tables,
-        Err(error) => refuse!("the kernel's tables: {error:?}"),
+fn read_image(info: &StartInfo) -> (Module, Header) {
+    let Some(&module) = info.modules.first() else {
+        refuse!("there is no boot image: give one as the kernel's ramdisk");
     };
-    let clock = take_clock(&mut free);
-    // SAFETY: nothing below uses an address of the first tables; the stack in use is in the image.
-    let tables = unsafe { tables.enter(&pool) };
-    descriptors::know_stacks(VCPUS_USED);
-    descriptors::load_segments(Vcpu::current());
-    descriptors::load_gates(true);
-    descriptors::load_syscall();
-    let mut boot = Boot { info, free, pool, tables };
-    boot.share_with_xen(clock);
-    boot.use_console();
-    let version = xen::version();
-    say!(
-        "Xen {}.{}, domid {}, {processors} vCPUs, {} MiB",
-        version >> 16,
-        version & 0xffff,
-        xen::domain().unwrap_or(0),
-        kib.div_ceil(1024),
-    );
-    milestone(&boot)
+    let bytes =
+        identity(module.address, module.size).filter(|_| module.address.is_multiple_of(PAGE));
+    let Some(bytes) = bytes else { refuse!("the boot image lies where it cannot be used") };
+    match Header::decode(bytes) {
+        Ok(header) => (module, header),
+        Err(error) => refuse!("{}", error.text()),
+    }
 }
 
-/// vCPUs that are used.
-const VCPUS_USED: u16 = 1;
+/// What the boot finds out and sets up.
+pub struct Boot<'a> {
+    /// What the loader said.
+    pub info: &'a StartInfo,
+    /// Where the boot image is.
+    pub module: Module,
+    /// What it says.
+    pub header: Header,
+    /// Memory that nobody has yet.
+    pub free: FreeMemory,
+    /// The kernel's own memory.
+    pub pool: Pool,
+    /// The kernel's half of every space.
+    pub tables: KernelTables,
+    /// The clock page: physical address.
+    pub clock: u64,
+    /// The page that tells the supervisor about the boot: physical address.
+    pub page: u64,
+    /// vCPUs of the domain.
+    pub vcpus: u64,
+    /// System time when the clock was read first; 0 before.
+    pub started: u64,
+}
 
-fn milestone(boot: &Boot<'_>) -> ! {
-    let vcpu = Vcpu::current();
-    let line = &boot.info.command_line;
-    say!("command line: {:?}", ::core::str::from_utf8(line).unwrap_or("?"));
-    say!(
-        "clock {} ns, stolen {} ns, free {} pages",
-        clock::now(),
-        clock::stolen(),
-        boot.free.pages()
-    );
-    let has = |word: &[u8]| line.split(|&byte| byte == b' ').any(|part| part == word);
-    if has(b"test-panic") {
-        #[allow(clippy::panic)]
-        {
-            panic!("asked for");
+impl<'a> Boot<'a> {
+    fn new(info: &'a StartInfo, module: Module, header: Header) -> Self {
+        let vcpus = processors::count(info.rsdp).unwrap_or(1) as u64;
+        let mut free = free_memory(info);
+        let mut pool = make_pool(&mut free, &header);
+        let tables = match build_tables(&mut pool) {
+            Ok(tables) => tables,
+            Err(NotMapped) => refuse!("the kernel's pool is too small"),
+        };
+        let (clock, page) = (take_page(&mut free), take_page(&mut free));
+        // SAFETY: nothing uses an address of the first tables any more; the stack in use is in the kernel's image.
+        let tables = unsafe { tables.enter(&pool) };
+        panic::use_console(
+            layout::CONSOLE,
+            ring(Parameter::ConsolePage, Parameter::ConsoleChannel).1,
+        );
+        // What only the entry needed, the first tables among it.
+        free.add(paging::whole_image().start / PAGE..paging::image().start / PAGE);
+        Self { info, module, header, free, pool, tables, clock, page, vcpus, started: 0 }
+    }
+
+    fn finish(mut self) -> ! {
+        descriptors::know_stacks(VCPUS_USED);
+        descriptors::load_segments(Vcpu::current());
+        descriptors::load_gates(true);
+        descriptors::load_syscall();
+        self.share_with_xen();
+        self.started = clock::now();
+        self.map_window();
+        self.fill_page();
+        self.tell();
+        self.test();
+        super::run::start(self)
+    }
+
+    fn fill_page(&self) {
+        let page = boot_page(&self.info.command_line, self.header.image_bytes);
+        hardware::window(Frame((self.page / PAGE) as u32), |place| {
+            // SAFETY: the window is mapped writable to one page, which nobody else uses yet.
+            unsafe { place.cast::<[u8; PAGE as usize]>().write(page) };
+        });
+    }
+
+    fn tell(&self) {
+        let version = xen::version();
+        say!(
+            "Xen {}.{}, domid {}, {} vCPUs, {} MiB",
+            version >> 16,
+            version & 0xffff,
+            xen::domain().unwrap_or(0),
+            self.vcpus,
+            (self.pages() * PAGE) >> 20,
+        );
+    }
+
+    /// Pages of memory of the domain.
+    pub fn pages(&self) -> u64 {
+        let memory = self.info.memory.iter().filter(|entry| entry.kind == start_info::KIND_RAM);
+        memory.map(|entry| entry.size / PAGE).sum()
+    }
+
+    fn test(&self) {
+        let line = &self.info.command_line;
+        if command::has(line, "test-panic") {
+            panic::stop(format_args!("a test asked for it"), None);
+        }
+        if command::has(line, "test-fault") {
+            // SAFETY: it faults, which is the test's purpose.
+            unsafe { ::core::ptr::dangling::<u64>().read_volatile() };
         }
     }
-    if has(b"test-fault") {
-        // SAFETY: a test: it faults.
-        unsafe { ::core::ptr::dangling::<u64>().read_volatile() };
+
+    fn map(&mut self, address: u64, page: u64, access: KernelAccess) {
+        if self.tables.map(address, page, access, &mut self.pool).is_err() {
+            refuse!("the kernel's pool is too small");
+        }
     }
-    if has(b"test-poweroff") {
-        xen::shutdown(0);
+
+    /// Sets up all that Xen and the boot vCPU share: events, time, the grant table.
+    fn share_with_xen(&mut self) {
+        let above = self.beside_memory();
+        self.put(Source::SharedInfo, above, layout::SHARED_INFO);
+        channels::mask_all();
+        for frame in 0..grant_frames(&self.header) {
+            let page = above + PAGE * (1 + frame);
+            self.put(Source::GrantFrame(frame), page, layout::GRANTS + frame * PAGE);
+        }
+        if !cpu::has_x2apic() {
+            self.map(layout::LOCAL_APIC, local_apic::PHYSICAL, KernelAccess::Device);
+        }
+        let vcpu = Vcpu::current();
+        let Some(shared) = self.pool.take(1) else { refuse!("the kernel's pool is too small") };
+        vcpu.shared.set(self.pool.view().address(shared));
+        // SAFETY: the page was just taken from the pool.
+        unsafe { (vcpu.shared.get() as *mut u8).write_bytes(0, PAGE as usize) };
+        vcpu.clock.set(layout::CLOCKS + u64::from(vcpu.index()) * PAGE);
+        self.map(vcpu.clock.get(), self.clock, KernelAccess::Write);
+        if let Err(error) = clock::start(vcpu, self.clock, shared) {
+            refuse!("Xen gives no clock: {error:?}");
+        }
+        if let Err(channels::NoEvents(step, error)) = channels::start(vcpu, shared) {
+            refuse!("Xen gives no events: {step}: {error:?}");
+        }
     }
-    clock::set_timer(vcpu, clock::now() + 10_000_000);
-    exceptions::run()
+
+    fn put(&mut self, source: Source, page: u64, address: u64) {
+        if let Err(error) = xen::memory::put(source, page / PAGE) {
+            refuse!("Xen does not share a page: {error:?}");
+        }
+        self.map(address, page, KernelAccess::Write);
+    }
+
+    /// Where there is no memory: room for the pages that Xen puts there.
+    fn beside_memory(&self) -> u64 {
+        const ROOM: u64 = 2 << 20;
+        let limit = 1 << cpu::physical_bits().min(46);
+        match memory::gap(&self.info.memory, ROOM, ROOM, IDENTITY_END, limit) {
+            Some(address) => address,
+            None => refuse!("there is no room beside the memory map"),
+        }
+    }
+
+    /// Makes the table of the current vCPU's window; nothing is mapped in it yet.
+    fn map_window(&mut self) {
+        let vcpu = Vcpu::current();
+        let address = layout::WINDOWS + u64::from(vcpu.index()) * PAGE;
+        self.map(address, self.clock, KernelAccess::Read);
+        let Some(entry) = self.tables.entry_of(address) else { refuse!("a window has no table") };
+        vcpu.window.set(entry);
+        // SAFETY: the entry of a page that nobody has used.
+        unsafe { entry.write_volatile(0) };
+        x86_64::instructions::tlb::flush(x86_64::VirtAddr::new_truncate(address));
+    }
+}
+
+/// What the boot page says.
+fn boot_page(command_line: &[u8], image_bytes: u64) -> [u8; PAGE as usize] {
+    let mut page = [0; PAGE as usize];
+    let mut put = |at: usize, bytes: &[u8]| {
+        if let Some(place) = page.get_mut(at..at.saturating_add(bytes.len())) {
+            place.copy_from_slice(bytes);
+        }
+    };
+    put(0, &BootPage::MAGIC.to_le_bytes());
+    put(BootPage::COMMAND_LINE_LENGTH, &(command_line.len() as u32).to_le_bytes());
+    put(BootPage::IMAGE_BYTES, &(image_bytes as u32).to_le_bytes());
+    put(BootPage::COMMAND_LINE, command_line);
+    page
+}
+
+/// The kernel's own half of the address space, the console's page in it, while the first tables are in use.
+fn build_tables(pool: &mut Pool) -> Result<KernelTables, NotMapped> {
+    let tables = KernelTables::build(pool, VCPUS_USED)?;
+    let (page, channel) = ring(Parameter::ConsolePage, Parameter::ConsoleChannel);
+    if channel != 0 {
+        tables.map(layout::CONSOLE, page * PAGE, KernelAccess::Write, pool)?;
+    }
+    Ok(tables)
+}
+
+/// A ring of the toolstack's: its page and its event channel, both 0 if there is none.
+pub fn ring(page: Parameter, channel: Parameter) -> (u64, u32) {
+    let page = xen::parameter(page).unwrap_or(0);
+    let channel = xen::parameter(channel).ok().and_then(|channel| u32::try_from(channel).ok());
+    match channel {
+        Some(channel) if channel != 0 && page != 0 && page <= u64::from(u32::MAX) => {
+            (page, channel)
+        }
+        _ => (0, 0),
+    }
 }
 
 /// All RAM but for the kernel's image and the modules.
@@ -141,84 +296,25 @@ fn free_memory(info: &StartInfo) -> FreeMemory {
     free
 }
 
-fn make_pool(free: &mut FreeMemory) -> Pool {
-    let pages = 256;
-    match free.take(pages, IDENTITY_END / PAGE) {
+fn make_pool(free: &mut FreeMemory, header: &Header) -> Pool {
+    let pages = super::run::pool_pages(header, free);
+    let first = (pages * PAGE <= layout::POOL_MAX).then(|| free.take(pages, IDENTITY_END / PAGE));
+    match first.flatten() {
         Some(first) => Pool::new(first * PAGE, pages),
-        None => refuse!("no {pages} pages of memory in a row for the kernel"),
+        None => refuse!("the kernel needs {} KiB of memory in one piece", pages * PAGE / 1024),
     }
 }
 
-/// A page for the clock: not the pool's, since servers see it.
-fn take_clock(free: &mut FreeMemory) -> u64 {
-    let Some(page) = free.take(1, IDENTITY_END / PAGE) else { refuse!("no memory for the clock") };
-    zero_identity(page * PAGE);
+/// Takes a page that servers will see, and zeroes it, while the first tables are in use.
+fn take_page(free: &mut FreeMemory) -> u64 {
+    let Some(page) = free.take(1, IDENTITY_END / PAGE) else { refuse!("there is no memory left") };
+    // SAFETY: the page was just taken out of free memory; the first tables map it.
+    unsafe { ((page * PAGE) as *mut u8).write_bytes(0, PAGE as usize) };
     page * PAGE
 }
 
-/// Zeroes a page while memory is where it physically is.
-fn zero_identity(page: u64) {
-    // SAFETY: the page was just taken out of free memory; the first tables map it.
-    unsafe { (page as *mut u8).write_bytes(0, PAGE as usize) };
-}
-
-impl Boot<'_> {
-    fn map(&mut self, address: u64, page: u64, access: KernelAccess) {
-        if self.tables.map(address, page, access, &mut self.pool).is_err() {
-            refuse!("the pool is too small");
-        }
-    }
-
-    /// Sets up all that Xen and the boot vCPU share: events, time, the grant table.
-    fn share_with_xen(&mut self, clock: u64) {
-        let above = self.above_memory();
-        self.put(Source::SharedInfo, above, layout::SHARED_INFO);
-        channels::mask_all();
-        for frame in 0..2 {
-            let page = above + PAGE * (1 + frame);
-            self.put(Source::GrantFrame(frame), page, layout::GRANTS + frame * PAGE);
-        }
-        if !cpu::has_x2apic() {
-            self.map(layout::LOCAL_APIC, local_apic::PHYSICAL, KernelAccess::Device);
-        }
-        let vcpu = Vcpu::current();
-        let Some(shared) = self.pool.take(1) else { refuse!("the pool is too small") };
-        vcpu.shared.set(self.pool.view().address(shared));
-        // SAFETY: the page was just taken from the pool.
-        unsafe { (vcpu.shared.get() as *mut u8).write_bytes(0, PAGE as usize) };
-        vcpu.clock.set(layout::CLOCKS + u64::from(vcpu.index()) * PAGE);
-        self.map(vcpu.clock.get(), clock, KernelAccess::Write);
-        if let Err(error) = clock::start(vcpu, clock, shared) {
-            refuse!("the clock: {error:?}");
-        }
-        if let Err(channels::NoEvents(step, error)) = channels::start(vcpu, shared) {
-            refuse!("events: {step}: {error:?}");
-        }
-    }
-
-    fn put(&mut self, source: Source, page: u64, address: u64) {
-        if let Err(error) = xen::memory::put(source, page / PAGE) {
-            refuse!("add_to_physmap: {error:?}");
-        }
-        self.map(address, page, KernelAccess::Write);
-    }
-
-    /// Where there is no memory: room for the pages that Xen puts there.
-    fn above_memory(&self) -> u64 {
-        const ROOM: u64 = 2 << 20;
-        let limit = 1 << cpu::physical_bits().min(46);
-        match memory::gap(&self.info.memory, ROOM, ROOM, IDENTITY_END, limit) {
-            Some(address) => address,
-            None => refuse!("no room beside the memory map"),
-        }
-    }
-
-    fn use_console(&mut self) {
-        let page = xen::parameter(Parameter::ConsolePage).unwrap_or(0);
-        let channel = xen::parameter(Parameter::ConsoleChannel).unwrap_or(0);
-        if page != 0 && channel != 0 {
-            self.map(layout::CONSOLE, page * PAGE, KernelAccess::Write);
-            panic::use_console(channel as u32);
-        }
-    }
+/// Frames of the grant table that hold the image's references and the toolstack's.
+pub fn grant_frames(header: &Header) -> u64 {
+    let references = u64::from(header.counts.grants) + u64::from(xen::grants::RESERVED);
+    references.div_ceil(xen::grants::PER_FRAME.into()).min(layout::GRANT_FRAMES)
 }

@@ -37,6 +37,10 @@ pub struct Vcpu {
     pub window: Cell<*mut u64>,
     /// The timer's deadline as Xen knows it.
     pub armed: Cell<Option<u64>>,
+    /// The timer's deadline as the core wants it.
+    pub deadline: Cell<Option<u64>>,
+    /// Upcalls taken.
+    pub upcalls: Cell<u64>,
     /// Space for a hypercall's argument.
     pub argument: UnsafeCell<[u64; ARGUMENT_WORDS]>,
     /// Segments.
@@ -72,6 +76,8 @@ impl Vcpu {
             clock: Cell::new(0),
             window: Cell::new(::core::ptr::null_mut()),
             armed: Cell::new(None),
+            deadline: Cell::new(None),
+            upcalls: Cell::new(0),
             argument: UnsafeCell::new([0; ARGUMENT_WORDS]),
             segments: UnsafeCell::new(GlobalDescriptorTable::empty()),
             task: UnsafeCell::new(TaskStateSegment::new()),
@@ -103,6 +109,11 @@ impl Vcpu {
     /// Its number.
     pub fn index(&self) -> u16 {
         self.index.get()
+    }
+
+    /// Its number, as the core has it.
+    pub fn number(&self) -> crate::core::hardware::Vcpu {
+        crate::core::hardware::Vcpu(self.index.get())
     }
 
     /// Sets the tops of its kernel stack and of its double-fault stack.

@@ -119,8 +119,6 @@ pub fn any_pending(vcpu: &Vcpu) -> bool {
 pub enum Event {
     /// The current vCPU's timer.
     Timer,
-    /// Another vCPU asked this one to look at its run queue.
-    Kick,
     /// A channel; it is masked now.
     Channel(u32),
 }

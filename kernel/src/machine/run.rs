@@ -1,0 +1,274 @@
+//! Between the core and the processor: hands the core what happened, and does what it says is next.
+//!
+//! The core and the machine's memory are under one lock. It is taken on every way in and dropped before the way out; no
+//! user code runs and no interrupt is taken while it is held.
+
+use abi::image::Header;
+use abi::layout::PAGE;
+use boot::memory::FreeMemory;
+use spin::Mutex;
+
+use super::frame::ThreadFrame;
+use super::hardware::{Facts, Machine};
+use super::paging;
+use super::pool::Objects;
+use super::space::Space;
+use super::start::{self, Boot};
+use super::vcpu::Vcpu;
+use super::xen::channels::{self, Event};
+use super::xen::grants::Grants;
+use super::xen::{self, Parameter};
+use super::{audit, command, entry, panic, timer};
+use crate::core::hardware::{Exception, Frame, Next, Resume, TrapRegisters};
+use crate::core::{self, Core, Tables};
+
+/// Where user code is sent that would go on at a non-canonical address: the page there is never mapped, so it faults in
+/// user mode, where an exception belongs, and not in the kernel on the way out.
+const NEVER_MAPPED: u64 = abi::layout::USER_END;
+
+/// The core and what it works with.
+struct Kernel {
+    core: Core<'static>,
+    machine: Machine,
+    /// Check all page tables on every way out.
+    audit: bool,
+}
+
+static KERNEL: Mutex<Option<Kernel>> = Mutex::new(None);
+
+/// Stacks (12 pages), the page shared with Xen, and the kernel's upper tables: top, pointers, and two more for each of
+/// image, pool, stacks and special pages.
+const STACKS_AND_TABLES: u64 = 12 + 1 + 2 + 4 * 2;
+
+/// Pages of the pool for an image: the kernel's own tables and stacks, what the core and the machine keep for each
+/// object and each page of memory, and the image's pages for page tables.
+pub fn pool_pages(header: &Header, free: &FreeMemory) -> u64 {
+    let kept = object_bytes(header, span(free).1).div_ceil(PAGE)
+        + u64::from(header.counts.tables)
+        + STACKS_AND_TABLES;
+    // One more table for each 512 pages that the kernel maps, and one for what is left over.
+    kept + (kept + start::grant_frames(header)).div_ceil(512) + 1
+}
+
+fn object_bytes(header: &Header, frames: usize) -> u64 {
+    let servers = header.counts.servers as usize;
+    let core = core::bytes(&header.counts, usize::from(start::VCPUS_USED), frames) as u64;
+    core + Objects::bytes::<ThreadFrame>(servers) + Objects::bytes::<Option<Space>>(servers)
+}
+
+/// The first page of free memory, and the number of pages from there to the last.
+fn span(free: &FreeMemory) -> (u32, usize) {
+    let ranges = free.ranges();
+    let first = ranges.first().map_or(0, |range| range.start);
+    let end = ranges.last().map_or(0, |range| range.end).min(u64::from(u32::MAX));
+    (first as u32, end.saturating_sub(first) as usize)
+}
+
+/// Makes the core and starts the first server.
+pub fn start(mut boot: Boot<'_>) -> ! {
+    let audit = command::has(&boot.info.command_line, "audit");
+    let twice = command::has(&boot.info.command_line, "upcall-twice");
+    entry::UPCALL_MODE.twice.store(twice.into(), ::core::sync::atomic::Ordering::Relaxed);
+    let (header, facts) = (boot.header, facts(&boot));
+    let (page, clock) = (frame(boot.page), frame(boot.clock));
+    let (image, free) = (frame(boot.module.address), boot.free.clone());
+    let Some((core, machine)) = make(&mut boot, facts) else {
+        panic::refuse(format_args!("the kernel's pool is too small"));
+    };
+    let mut kernel = Kernel { core, machine, audit };
+    let told = core::boot::Boot {
+        header: &header,
+        image,
+        free: free.ranges(),
+        clock,
+        boot_page: page,
+        store: toolstack_page(Parameter::StorePage, Parameter::StoreChannel),
+        console: toolstack_page(Parameter::ConsolePage, Parameter::ConsoleChannel),
+    };
+    if let Err(error) = kernel.core.boot(&mut kernel.machine, &told) {
+        panic::refuse(format_args!("{}", error.text()));
+    }
+    *KERNEL.lock() = Some(kernel);
+    go_on()
+}
+
+fn frame(physical: u64) -> Frame {
+    Frame((physical / PAGE) as u32)
+}
+
+fn toolstack_page(page: Parameter, channel: Parameter) -> Option<Frame> {
+    let (page, channel) = start::ring(page, channel);
+    (channel != 0).then_some(Frame(page as u32))
+}
+
+fn make(boot: &mut Boot<'_>, facts: Facts) -> Option<(Core<'static>, Machine)> {
+    let (first_frame, frames) = span(&boot.free);
+    let mut objects = boot.pool.objects(object_bytes(&boot.header, frames))?;
+    let tables = tables(&mut objects, &boot.header, Frame(first_frame), frames)?;
+    let servers = boot.header.counts.servers as usize;
+    let machine = Machine {
+        kernel: boot.tables,
+        pool: boot.pool.range(),
+        frames: objects.array(servers, ThreadFrame::start(0, 0, 0))?,
+        spaces: objects.array(servers, None)?,
+        grants: Grants::new(start::grant_frames(&boot.header) as u32),
+        facts,
+        tables: ::core::mem::replace(&mut boot.pool, super::pool::Pool::new(0, 0)).into_tables(),
+    };
+    Some((Core::new(tables), machine))
+}
+
+fn tables(
+    objects: &mut Objects,
+    header: &Header,
+    first_frame: Frame,
+    frames: usize,
+) -> Option<Tables<'static>> {
+    fn array<T: Copy + Default>(objects: &mut Objects, count: usize) -> Option<&'static mut [T]> {
+        objects.array(count, T::default())
+    }
+    let counts = &header.counts;
+    Some(Tables {
+        slots: array(objects, counts.slots as usize)?,
+        threads: array(objects, counts.servers as usize)?,
+        handles: array(objects, counts.handles as usize)?,
+        regions: array(objects, counts.regions as usize)?,
+        ports: array(objects, counts.ports as usize)?,
+        windows: array(objects, counts.windows as usize)?,
+        grants: array(objects, counts.grants as usize)?,
+        vcpus: array(objects, usize::from(start::VCPUS_USED))?,
+        frames: array(objects, frames)?,
+        first_frame,
+        channels: array(objects, core::CHANNELS)?,
+    })
+}
+
+fn facts(boot: &Boot<'_>) -> Facts {
+    let (pool, image) = (boot.pool.range(), paging::image());
+    Facts {
+        version: xen::version(),
+        domain: xen::domain().unwrap_or(0),
+        vcpus: boot.vcpus,
+        pages: boot.pages(),
+        kernel_pages: (pool.end - pool.start + image.end - image.start) / PAGE,
+        started: boot.started,
+        store_channel: start::ring(Parameter::StorePage, Parameter::StoreChannel).1,
+        console_channel: start::ring(Parameter::ConsolePage, Parameter::ConsoleChannel).1,
+    }
+}
+
+/// Runs `work` on the kernel's state.
+fn with<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
+    match KERNEL.lock().as_mut() {
+        Some(kernel) => work(kernel),
+        None => panic::stop(format_args!("an event before the first server"), None),
+    }
+}
+
+/// A thread trapped.
+pub fn trap(registers: &TrapRegisters) -> ! {
+    let vcpu = Vcpu::current();
+    with(|kernel| kernel.core.trap(&mut kernel.machine, vcpu.number(), *registers));
+    go_on()
+}
+
+/// A thread ran into an exception.
+pub fn exception(exception: &Exception) -> ! {
+    let vcpu = Vcpu::current();
+    with(|kernel| {
+        if let Some(frame) = vcpu.thread.get().and_then(|thread| kernel.machine.frame(thread)) {
+            frame.address = exception.address;
+        }
+        kernel.core.exception(&mut kernel.machine, vcpu.number(), *exception);
+    });
+    go_on()
+}
+
+/// An event came; a thread may have been interrupted by it.
+pub fn upcall() -> ! {
+    let vcpu = Vcpu::current();
+    vcpu.upcalls.set(vcpu.upcalls.get().wrapping_add(1));
+    with(|kernel| kernel.core.preempted(vcpu.number()));
+    go_on()
+}
+
+impl Kernel {
+    /// Hands every pending event to the core.
+    fn take_events(&mut self, vcpu: &Vcpu) {
+        channels::take(vcpu, |event| match event {
+            Event::Timer if timer::fired(vcpu) => self.core.timer(&mut self.machine, vcpu.number()),
+            Event::Timer => {}
+            Event::Channel(channel) => {
+                self.core.event(&mut self.machine, vcpu.number(), channel);
+            }
+        });
+    }
+
+    /// Says what is next, with every event taken that came until then.
+    fn next(&mut self, vcpu: &Vcpu) -> Next {
+        loop {
+            if channels::any_pending(vcpu) {
+                self.take_events(vcpu);
+            }
+            let next = self.core.next(&mut self.machine, vcpu.number());
+            if !channels::any_pending(vcpu) {
+                return next;
+            }
+        }
+    }
+
+    fn check(&self) {
+        let machine = &self.machine;
+        let spaces = machine.spaces.iter().flatten().copied();
+        let checked = audit::check(&machine.kernel, machine.tables.view(), &machine.pool, spaces);
+        if let Err(violation) = checked {
+            panic::stop(format_args!("page tables: {violation:x?}"), None);
+        }
+    }
+
+    /// Prepares the way to a thread: its space, its frame.
+    fn prepare(&mut self, vcpu: &Vcpu, thread: u16) -> *mut ThreadFrame {
+        let (Some(space), Some(frame)) = (self.machine.space(thread), self.machine.frame(thread))
+        else {
+            panic::stop(format_args!("thread {thread} has no space"), None);
+        };
+        space.enter();
+        if frame.registers.rip > NEVER_MAPPED {
+            frame.registers.rip = NEVER_MAPPED;
+        }
+        let frame: *mut ThreadFrame = frame;
+        vcpu.set_frame(thread, frame);
+        frame
+    }
+}
+
+/// Goes on with whoever is next.
+fn go_on() -> ! {
+    let vcpu = Vcpu::current();
+    let way = with(|kernel| {
+        let next = kernel.next(vcpu);
+        if kernel.audit {
+            kernel.check();
+        }
+        match next {
+            Next::Idle => None,
+            Next::Fatal(fault) => panic::supervisor(&fault),
+            Next::Run { thread, resume, .. } => Some((kernel.prepare(vcpu, thread), resume)),
+        }
+    });
+    match way {
+        None => {
+            vcpu.thread.set(None);
+            // SAFETY: the stack holds nothing that is needed again; events are set up.
+            unsafe { entry::idle() }
+        }
+        // SAFETY: `prepare` saw to the space and to the frame's `rip`; a frame's selectors, flags and vectors are as they
+        // were saved or made.
+        Some((frame, Resume::Frame)) => unsafe { entry::leave_frame(frame) },
+        Some((_, Resume::Trap(mut registers))) => {
+            registers.rip = registers.rip.min(NEVER_MAPPED);
+            // SAFETY: `prepare` saw to the space, and the address is canonical.
+            unsafe { entry::leave_trap(&registers) }
+        }
+    }
+}
