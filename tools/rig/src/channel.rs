@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::dom0::{Dom0, Output, Stream};
 use crate::error::Context;
-use crate::{Error, Monitor, Result, disk};
+use crate::{Error, Monitor, Result, disk, run, tool};
 
 /// For what has no limit of its own: moving a file has this long for each silence.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -80,8 +80,14 @@ impl Channel {
         Ok(output)
     }
 
+    /// What an I/O error means: a QEMU that is gone is the better reason.
     fn io(&self, error: &std::io::Error) -> Error {
-        self.broken(error.to_string())
+        if run::living(&self.run).is_some() {
+            return self.broken(error.to_string());
+        }
+        let log = self.run.join("xen.log");
+        let text = std::fs::read(&log).unwrap_or_default();
+        Error::Died { last: tool::last_line(&String::from_utf8_lossy(&text)), log }
     }
 
     fn broken(&self, reason: String) -> Error {
@@ -227,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_there_is_an_error_that_names_the_rig() {
+    fn nobody_there_means_that_the_rig_died() {
         let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .unwrap()
             .local_addr()

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::channel::Channel;
 use crate::command::{self, Machine, Memory};
@@ -181,6 +181,7 @@ impl Instance {
 /// Resumes the snapshot if there is one that fits; otherwise boots, makes a snapshot, and resumes that.
 fn start(cache: &Cache, name: Option<&str>, progress: &dyn Progress) -> Result<Instance> {
     let machine = Machine::dom0();
+    let seen = age(cache);
     match usable(cache, &machine)? {
         Ok(()) => match phase(progress, "rig: resume", None, || resume(cache, name, &machine)) {
             Ok(instance) => return Ok(instance),
@@ -196,13 +197,17 @@ fn start(cache: &Cache, name: Option<&str>, progress: &dyn Progress) -> Result<I
     }
     let lock = cache.lock("boot", progress)?;
     // Another process may have made it while this one waited.
-    let made_by_another =
-        usable(cache, &machine)?.is_ok() && cache.snapshot().join("fresh").exists();
+    let made_by_another = age(cache) != seen && usable(cache, &machine)?.is_ok();
     if !made_by_another {
         renew(cache, &machine, progress)?;
     }
     drop(lock);
     phase(progress, "rig: resume", None, || resume(cache, name, &machine))
+}
+
+/// When the stored snapshot was made, if there is one.
+fn age(cache: &Cache) -> Option<SystemTime> {
+    cache.snapshot().join("stamp").metadata().ok()?.modified().ok()
 }
 
 /// Whether the stored snapshot can be used; the inner error is why not, empty when there is none.

@@ -151,7 +151,7 @@ fn a_rig_that_died_is_an_error_that_says_so() {
     let rig = rig();
     rig.record().qemu.kill();
     assert!(matches!(rig.check().unwrap_err(), Error::Died { .. }));
-    assert!(matches!(rig.dom0().exec("true", LIMIT).unwrap_err(), Error::Channel { .. }));
+    assert!(matches!(rig.dom0().exec("true", LIMIT).unwrap_err(), Error::Died { .. }));
 }
 
 #[test]
