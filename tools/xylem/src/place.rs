@@ -4,6 +4,7 @@
 //! said here and nowhere else.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rig::domain::Domain;
 use rig::{Cache, Channel, Dom0, Instance, Progress, Shell, Target, WARM};
@@ -11,6 +12,10 @@ use rig::{Cache, Channel, Dom0, Instance, Progress, Shell, Target, WARM};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Result};
+use crate::watch::answers;
+
+/// For one question to a page, by way of another dom0.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// An opened dom0.
 pub enum Place {
@@ -76,6 +81,23 @@ impl Place {
                 Ok(format!("http://127.0.0.1:{port}/"))
             }
             Self::Other(_) => Ok(format!("http://{address}/")),
+        }
+    }
+
+    /// What tells whether a page answers: this machine, or else the dom0 that is nearer to it.
+    pub fn prober(&self, url: &str) -> Box<dyn Fn() -> bool + Send> {
+        let url = url.to_owned();
+        match self {
+            Self::Rig(..) => Box::new(move || answers(&url)),
+            Self::Other(shell) => {
+                let shell = shell.clone();
+                let get = format!(
+                    "curl -s -o /dev/null -m 2 {url} || wget -q -T 2 -t 1 -O /dev/null {url}"
+                );
+                Box::new(move || {
+                    answers(&url) || shell.exec(&get, PROBE).is_ok_and(|output| output.is_ok())
+                })
+            }
         }
     }
 

@@ -186,12 +186,12 @@ fn answer(
         Some(address) => Some(place.publish(args.port, address)?),
         None => None,
     };
-    url.iter().for_each(|url| watch.page(url));
+    url.iter().for_each(|url| watch.page(place.prober(url)));
     loop {
         match watch.next(ANSWER.saturating_sub(start.elapsed())) {
             Outcome::Address(address) => {
                 let told = place.publish(args.port, &address)?;
-                watch.page(&told);
+                watch.page(place.prober(&told));
                 url = Some(told);
             }
             Outcome::Answered => return Ok((url.unwrap_or_default(), start.elapsed())),

@@ -75,13 +75,13 @@ impl Watch {
         });
     }
 
-    /// Asks a page again and again from now on, until it answers or another is asked.
-    pub fn page(&self, url: &str) {
-        let (sender, probes, url) = (self.sender.clone(), Arc::clone(&self.probes), url.to_owned());
+    /// Asks a page again and again from now on, until `answers` says that it did or another is asked.
+    pub fn page(&self, answers: impl Fn() -> bool + Send + 'static) {
+        let (sender, probes) = (self.sender.clone(), Arc::clone(&self.probes));
         let own = probes.fetch_add(1, Ordering::Relaxed) + 1;
         std::thread::spawn(move || {
             while probes.load(Ordering::Relaxed) == own {
-                if answers(&url) {
+                if answers() {
                     let _ = sender.send(Event::End(Outcome::Answered));
                     return;
                 }
@@ -143,8 +143,8 @@ fn address_in(line: &str) -> Option<String> {
     word.parse::<Ipv4Addr>().ok().map(|address| address.to_string())
 }
 
-/// Whether a page answers in HTTP, within a second.
-fn answers(url: &str) -> bool {
+/// Whether a page answers this machine in HTTP, within a second.
+pub fn answers(url: &str) -> bool {
     const LIMIT: Duration = Duration::from_secs(1);
     let Some(host) = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')) else {
         return false;
@@ -197,7 +197,8 @@ mod tests {
     fn a_page_that_answers_late_is_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut watch = watch();
-        watch.page(&format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port()));
+        let url = format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port());
+        watch.page(move || answers(&url));
         drop(listener.accept().unwrap());
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
