@@ -205,4 +205,7 @@ crate::interface! {
     /// Sets the most CPU time, in nanoseconds, that the slot's server may use between two waits (0: no limit). A server that
     /// uses more is faulted with `Overrun`, whatever its priority.
     25 now fn slot_longest(slot: u16, nanoseconds: u64) -> ();
+    /// Ends what a thread waits for: a call answers `Cancelled` (if it was taken, its token is void), a wait returns with
+    /// nothing. Returns false if it did not wait.
+    26 now fn thread_cancel(server: u16) -> bool;
 }

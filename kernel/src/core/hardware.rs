@@ -60,9 +60,13 @@ pub enum Next {
     Run {
         /// Index of the thread and of its server.
         thread: u16,
+        /// What [`Hardware::space_create`] returned for the server.
+        space: u64,
         /// How.
         resume: Resume,
     },
+    /// The supervisor broke a rule: print this and end the domain as crashed.
+    Fatal(Exception),
 }
 
 /// An exception in user mode; the machine has saved the thread's full frame.
@@ -91,23 +95,33 @@ pub trait Hardware {
     /// Makes another vCPU look at its run queue.
     fn kick(&mut self, vcpu: Vcpu);
 
-    /// Makes the empty address space of a server.
+    /// Makes the empty address space of a server; returns what [`Next::Run`] is to hand back for it (CR3).
     ///
     /// # Errors
     /// No page for its top table.
-    fn space_create(&mut self, server: u16) -> Result<(), TablesExhausted>;
+    fn space_create(&mut self, server: u16) -> Result<u64, TablesExhausted>;
     /// Maps one page; the core made sure that the address is free, in range and aligned.
     ///
     /// # Errors
     /// No page for a table; nothing was mapped.
-    fn space_map(&mut self, server: u16, address: u64, frame: Frame, access: Access) -> Result<(), TablesExhausted>;
+    fn space_map(
+        &mut self,
+        server: u16,
+        address: u64,
+        frame: Frame,
+        access: Access,
+    ) -> Result<(), TablesExhausted>;
     /// Unmaps one page and says which it was; gone from the translation buffer when the call returns.
     fn space_unmap(&mut self, server: u16, address: u64) -> Option<(Frame, Access)>;
     /// What is mapped at an address.
     fn space_lookup(&mut self, server: u16, address: u64) -> Option<(Frame, Access)>;
     /// The first mapped page at or above `address`, looking at a bounded number of table entries: `Ok(None)` if there is
     /// none at all, `Err(next)` if the search must go on from `next`.
-    fn space_next(&mut self, server: u16, address: u64) -> Result<Option<(u64, Frame, Access)>, u64>;
+    fn space_next(
+        &mut self,
+        server: u16,
+        address: u64,
+    ) -> Result<Option<(u64, Frame, Access)>, u64>;
     /// Frees the (empty) tables of a space, a bounded number at a time; true when all are freed.
     fn space_destroy(&mut self, server: u16) -> bool;
     /// Sets the registers of a thread to the start state: zero but for these.
@@ -116,6 +130,8 @@ pub trait Hardware {
     fn thread_registers(&mut self, thread: u16, set: u8) -> [u64; 5];
     /// Fills a page with zeros.
     fn zero(&mut self, frame: Frame);
+    /// Copies the first `bytes` (at most a page) of a page of the boot image; used at boot alone, for the supervisor's data.
+    fn copy(&mut self, from: Frame, to: Frame, bytes: u16);
     /// Takes one of the pages set aside for region indexes; it reads as zeros.
     ///
     /// # Errors

@@ -1,0 +1,243 @@
+//! Regions: pages that can be mapped in several servers, and the rules of sealing.
+//!
+//! A region's frames are listed in index pages, so nothing needs to be contiguous; the fixed regions and those of one page
+//! are a run of frames and need none. A sealed region has no writable mapping and never gets one.
+
+use abi::kernel::PAGES_PER_CALL;
+use abi::kernel::control::{Access, Error, GRANTABLE, KEEP, REGIONS_FIXED, SEALED, WIRE};
+
+use super::Core;
+use super::hardware::{Frame, Hardware};
+use super::table::RegionId;
+use super::thread::Life;
+
+/// Internal flag: a page that Xen or the kernel writes; it can be mapped for reading alone.
+pub const WATCHED: u32 = 1 << 16;
+/// Internal flag: a page shared with another domain; it can be mapped for reading and writing, and not be sealed.
+pub const DEVICE: u32 = 1 << 17;
+/// The flags that `region_info` tells.
+const PUBLIC: u32 = GRANTABLE | WIRE | KEEP | SEALED;
+/// Entries of an index page.
+const ENTRIES: u32 = 1024;
+
+/// A region.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(C)]
+pub struct Region {
+    /// Pages that it is to have.
+    pub pages: u32,
+    /// Pages that it has.
+    pub present: u32,
+    /// First frame, or index page, by `depth`.
+    pub root: u32,
+    /// Flags as in `abi::kernel::control`, and internal ones.
+    pub flags: u32,
+    /// Mappings of all its pages.
+    pub maps: u32,
+    /// Writable ones among them.
+    pub writable: u32,
+    /// Grants of all its pages.
+    pub grants: u32,
+    /// 0: a run of frames from `root` on; 1: `root` is an index page; 2: `root` is an index page of index pages.
+    pub depth: u8,
+    /// Whether it exists.
+    pub life: Life,
+}
+
+impl Region {
+    /// A region made at boot over a run of frames.
+    pub fn fixed(first: Frame, pages: u32, flags: u32) -> Self {
+        Self { pages, present: pages, root: first.0, flags, life: Life::Live, ..Self::default() }
+    }
+
+    /// Whether its pages may be mapped so.
+    pub fn allows(&self, access: Access) -> bool {
+        match access {
+            Access::Read => true,
+            Access::Write => self.flags & (SEALED | WATCHED) == 0,
+            Access::Execute => self.flags & (SEALED | WATCHED) == SEALED,
+        }
+    }
+}
+
+/// Index pages that a region of so many pages needs.
+pub fn index_pages(pages: u32) -> u32 {
+    match pages {
+        0..=1 => 0,
+        2..=ENTRIES => 1,
+        _ => 1 + pages.div_ceil(ENTRIES),
+    }
+}
+
+/// Place of a page in the two levels of indexes.
+fn place(page: u32) -> (u16, u16) {
+    // Both are below 1024: a region has at most `PAGES_MOST` pages.
+    let low = |value: u32| u16::try_from(value % ENTRIES).unwrap_or(0);
+    (low(page / ENTRIES), low(page))
+}
+
+/// Most pages of a region.
+const PAGES_MOST: u32 = ENTRIES * ENTRIES;
+
+impl Core<'_> {
+    /// Makes a region without memory.
+    pub(super) fn region_create<H: Hardware>(
+        &mut self,
+        hardware: &mut H,
+        pages: u32,
+        flags: u32,
+    ) -> Result<RegionId, Error> {
+        if pages == 0 || pages > PAGES_MOST || flags & !(GRANTABLE | WIRE | KEEP) != 0 {
+            return Err(Error::Invalid);
+        }
+        let free = |id: &RegionId| id.0 >= REGIONS_FIXED && self.regions[*id].life == Life::Free;
+        let id = self.regions.numbers().find(free).ok_or(Error::Exhausted)?;
+        let depth = match pages {
+            1 => 0,
+            2..=ENTRIES => 1,
+            _ => 2,
+        };
+        let root = if depth == 0 { 0 } else { hardware.index_take().map_err(|_| Error::Memory)? };
+        self.regions[id] =
+            Region { pages, root, flags, depth, life: Life::Live, ..Region::default() };
+        Ok(id)
+    }
+
+    /// Gives a region up to 32 zeroed pages; returns how many are missing still.
+    pub(super) fn region_extend<H: Hardware>(
+        &mut self,
+        hardware: &mut H,
+        id: RegionId,
+    ) -> Result<u32, Error> {
+        if self.regions[id].flags & SEALED != 0 {
+            return Err(Error::Sealed);
+        }
+        for done in 0..PAGES_PER_CALL {
+            let region = self.regions[id];
+            if region.present == region.pages {
+                break;
+            }
+            match self.extend_by_page(hardware, id) {
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+                Ok(()) => {}
+            }
+        }
+        Ok(self.regions[id].pages - self.regions[id].present)
+    }
+
+    fn extend_by_page<H: Hardware>(&mut self, hardware: &mut H, id: RegionId) -> Result<(), Error> {
+        let Region { present, root, depth, .. } = self.regions[id];
+        let (high, low) = place(present);
+        let leaf = match (depth, low) {
+            (2, 0) => {
+                if self.frames_free == 0 {
+                    return Err(Error::Memory);
+                }
+                let leaf = hardware.index_take().map_err(|_| Error::Memory)?;
+                hardware.index_write(root, high, leaf);
+                leaf
+            }
+            (2, _) => hardware.index_read(root, high),
+            _ => root,
+        };
+        let frame = self.frame_take(id).ok_or(Error::Memory)?;
+        hardware.zero(frame);
+        if depth == 0 {
+            self.regions[id].root = frame.0;
+        } else {
+            hardware.index_write(leaf, low, frame.0);
+        }
+        self.regions[id].present += 1;
+        Ok(())
+    }
+
+    /// A page of a region, if it has that many.
+    pub(super) fn region_frame<H: Hardware>(
+        &self,
+        hardware: &mut H,
+        id: RegionId,
+        page: u32,
+    ) -> Option<Frame> {
+        let region = &self.regions[id];
+        if page >= region.present {
+            return None;
+        }
+        let (high, low) = place(page);
+        Some(Frame(match region.depth {
+            0 => region.root.checked_add(page)?,
+            1 => hardware.index_read(region.root, low),
+            _ => {
+                let leaf = hardware.index_read(region.root, high);
+                hardware.index_read(leaf, low)
+            }
+        }))
+    }
+
+    /// Seals a region, for ever.
+    pub(super) fn region_seal(&mut self, id: RegionId) -> Result<(), Error> {
+        let region = &mut self.regions[id];
+        if region.flags & (WATCHED | DEVICE) != 0 {
+            return Err(Error::Invalid);
+        }
+        if region.flags & SEALED != 0 || region.writable != 0 || region.grants != 0 {
+            return Err(Error::Sealed);
+        }
+        region.flags |= SEALED;
+        Ok(())
+    }
+
+    /// Frees up to 32 pages of a region, from its end on; returns how many are left. At 0 the region is gone.
+    pub(super) fn region_free<H: Hardware>(
+        &mut self,
+        hardware: &mut H,
+        id: RegionId,
+    ) -> Result<u32, Error> {
+        if id.0 < REGIONS_FIXED {
+            return Err(Error::Invalid);
+        }
+        if self.regions[id].maps != 0 || self.regions[id].grants != 0 {
+            return Err(Error::Busy);
+        }
+        self.regions[id].life = Life::Dying;
+        for _ in 0..PAGES_PER_CALL {
+            if self.regions[id].present == 0 {
+                break;
+            }
+            self.shrink_by_page(hardware, id);
+        }
+        let Region { present, root, depth, .. } = self.regions[id];
+        if present == 0 {
+            if depth != 0 {
+                hardware.index_give(root);
+            }
+            self.regions[id] = Region::default();
+        }
+        Ok(present)
+    }
+
+    fn shrink_by_page<H: Hardware>(&mut self, hardware: &mut H, id: RegionId) {
+        let Region { present, root, depth, .. } = self.regions[id];
+        let last = present.saturating_sub(1);
+        if let Some(frame) = self.region_frame(hardware, id, last) {
+            self.frame_give(frame);
+        }
+        if let (2, (high, 0)) = (depth, place(last)) {
+            let leaf = hardware.index_read(root, high);
+            hardware.index_give(leaf);
+        }
+        self.regions[id].present = last;
+    }
+
+    /// Size, flags and mappings.
+    pub(super) fn region_info(&self, id: RegionId) -> (u32, u32, u32) {
+        let region = &self.regions[id];
+        (region.pages, region.flags & PUBLIC, region.maps)
+    }
+
+    /// The region, if it exists and is not being freed.
+    pub(super) fn live_region(&self, raw: u16) -> Result<RegionId, Error> {
+        let id = self.regions.check(raw).ok_or(Error::Invalid)?;
+        if self.regions[id].life == Life::Live { Ok(id) } else { Err(Error::Invalid) }
+    }
+}

@@ -1,0 +1,276 @@
+//! Who runs: fixed priorities, first in first out inside one, per vCPU; and who pays for it.
+//!
+//! A thread is in a run queue exactly while it is Ready. CPU time is charged, less what Xen withheld, when the vCPU changes
+//! hands and when a server's payer changes. The timer is armed only when something must happen before it would fire.
+
+use abi::fault::FaultKind;
+
+use super::Core;
+use super::hardware::{Hardware, Next, Resume, Vcpu};
+use super::table::{Number, ThreadId, VcpuId};
+use super::thread::{Fault, Saved, State, Thread};
+
+/// How long a thread runs before another of its priority does, in nanoseconds.
+pub const SLICE: u64 = 5_000_000;
+
+/// A vCPU.
+#[derive(Clone, Copy, Debug)]
+pub struct Processor {
+    /// The thread that it runs; its state may have changed since.
+    pub current: ThreadId,
+    /// The thread whose time runs.
+    pub charged: ThreadId,
+    /// Time up to which `charged` was charged.
+    pub since: u64,
+    /// Time withheld by the hypervisor up to then.
+    pub stolen: u64,
+    /// When the timer was armed for; `u64::MAX` if not.
+    pub armed: u64,
+    /// Earliest deadline of its threads and ports; `u64::MAX` if none.
+    pub earliest: u64,
+    /// Priorities that have somebody ready.
+    ready: [u64; 4],
+    /// First and last of the queue of each priority.
+    queues: [(ThreadId, ThreadId); 256],
+}
+
+impl Default for Processor {
+    fn default() -> Self {
+        Self {
+            current: ThreadId::NONE,
+            charged: ThreadId::NONE,
+            since: 0,
+            stolen: 0,
+            armed: u64::MAX,
+            earliest: u64::MAX,
+            ready: [0; 4],
+            queues: [(ThreadId::NONE, ThreadId::NONE); 256],
+        }
+    }
+}
+
+impl Processor {
+    /// The highest priority that has somebody ready.
+    pub fn top(&self) -> Option<u8> {
+        let words = self.ready.iter().enumerate().rev();
+        let (at, word) = words.into_iter().find(|(_, word)| **word != 0)?;
+        u8::try_from(at * 64 + 63 - word.leading_zeros() as usize).ok()
+    }
+
+    /// The first of a priority's queue.
+    pub fn first(&self, priority: u8) -> ThreadId {
+        self.queues.get(usize::from(priority)).map_or(ThreadId::NONE, |queue| queue.0)
+    }
+
+    fn set(&mut self, priority: u8, first: ThreadId, last: ThreadId) {
+        if let Some(queue) = self.queues.get_mut(usize::from(priority)) {
+            *queue = (first, last);
+        }
+        if let Some(word) = self.ready.get_mut(usize::from(priority / 64)) {
+            let bit = 1 << (priority % 64);
+            *word = if first == ThreadId::NONE { *word & !bit } else { *word | bit };
+        }
+    }
+
+    fn last(&self, priority: u8) -> ThreadId {
+        self.queues.get(usize::from(priority)).map_or(ThreadId::NONE, |queue| queue.1)
+    }
+}
+
+/// Which end of its queue a thread joins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// It goes on where it was interrupted.
+    Front,
+    /// It waits for its turn.
+    Back,
+}
+
+impl Core<'_> {
+    fn home(&self, thread: ThreadId) -> VcpuId {
+        VcpuId(self.threads[thread].vcpu)
+    }
+
+    /// Makes a thread ready; another vCPU is kicked if it should run it now.
+    pub(super) fn make_ready<H: Hardware>(
+        &mut self,
+        hardware: &mut H,
+        thread: ThreadId,
+        place: Place,
+    ) {
+        let home = self.home(thread);
+        let priority = self.threads[thread].priority;
+        self.threads[thread].state = State::Ready;
+        let (first, last) = (self.vcpus[home].first(priority), self.vcpus[home].last(priority));
+        match (first.some(), place) {
+            (None, _) => {
+                self.threads[thread].next = ThreadId::NONE;
+                self.vcpus[home].set(priority, thread, thread);
+            }
+            (Some(_), Place::Front) => {
+                self.threads[thread].next = first;
+                self.vcpus[home].set(priority, thread, last);
+            }
+            (Some(_), Place::Back) => {
+                self.threads[thread].next = ThreadId::NONE;
+                self.threads[last].next = thread;
+                self.vcpus[home].set(priority, first, thread);
+            }
+        }
+        if home != self.here && self.outranks_current(home, priority) {
+            hardware.kick(Vcpu(home.0));
+        }
+    }
+
+    fn outranks_current(&self, vcpu: VcpuId, priority: u8) -> bool {
+        self.running(vcpu).is_none_or(|current| self.threads[current].priority < priority)
+    }
+
+    /// Takes a ready thread out of its queue.
+    pub(super) fn unready(&mut self, thread: ThreadId) {
+        let home = self.home(thread);
+        let priority = self.threads[thread].priority;
+        let (first, last) = (self.vcpus[home].first(priority), self.vcpus[home].last(priority));
+        let after = self.threads[thread].next;
+        if first == thread {
+            self.vcpus[home].set(priority, after, last);
+            return;
+        }
+        let mut before = first;
+        while self.threads[before].next != thread {
+            match self.threads[before].next.some() {
+                Some(next) => before = next,
+                None => return,
+            }
+        }
+        self.threads[before].next = after;
+        self.vcpus[home].set(priority, first, if last == thread { before } else { last });
+    }
+
+    /// The thread that a vCPU runs, if it may go on.
+    pub(super) fn running(&self, vcpu: VcpuId) -> Option<ThreadId> {
+        let current = self.vcpus[vcpu].current.some()?;
+        (self.threads[current].state == State::Running).then_some(current)
+    }
+
+    /// Charges the time that passed to the thread that used it and to the account that pays.
+    pub(super) fn charge<H: Hardware>(&mut self, hardware: &mut H, vcpu: VcpuId) {
+        let (now, stolen) = (hardware.now(), hardware.stolen(Vcpu(vcpu.0)));
+        let processor = &mut self.vcpus[vcpu];
+        let withheld = stolen.saturating_sub(processor.stolen);
+        let spent = now.saturating_sub(processor.since).saturating_sub(withheld);
+        (processor.since, processor.stolen) = (now, stolen);
+        let Some(thread) = processor.charged.some() else { return };
+        let thread = &mut self.threads[thread];
+        thread.cpu += spent;
+        thread.turn += spent;
+        thread.slice = thread.slice.saturating_sub(spent);
+        if let Some(payer) = thread.payer.some() {
+            self.slots[payer].used += spent;
+        }
+    }
+
+    /// The current thread used more time between two waits than its slot allows: faults it.
+    pub(super) fn check_turn<H: Hardware>(&mut self, hardware: &mut H, vcpu: VcpuId) {
+        let Some(current) = self.running(vcpu) else { return };
+        let thread = &self.threads[current];
+        let longest = self.slots[thread.own].longest;
+        if longest != 0 && thread.turn >= longest {
+            let (rip, rsp) = match thread.saved {
+                Saved::Frame => {
+                    let [rip, rsp, ..] = hardware.thread_registers(current.0, 0);
+                    (rip, rsp)
+                }
+                _ => (thread.registers.rip, thread.registers.rsp),
+            };
+            let address = thread.turn;
+            let fault = Fault { kind: FaultKind::Overrun, address, error: 0, rip, rsp };
+            self.fault(hardware, current, fault);
+        }
+    }
+
+    /// Lets others of the same priority run.
+    pub(super) fn pause<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId) {
+        self.threads[thread].slice = 0;
+        self.make_ready(hardware, thread, Place::Back);
+    }
+
+    /// What the vCPU does now: the last call of each entry to the kernel.
+    pub fn next<H: Hardware>(&mut self, hardware: &mut H, vcpu: Vcpu) -> Next {
+        let vcpu = self.enter(vcpu);
+        if let Some(fault) = self.fatal {
+            return Next::Fatal(fault);
+        }
+        self.yield_current(hardware, vcpu);
+        let chosen = self.running(vcpu).or_else(|| self.pick(vcpu));
+        if chosen.unwrap_or(ThreadId::NONE) != self.vcpus[vcpu].charged {
+            self.charge(hardware, vcpu);
+        }
+        self.vcpus[vcpu].current = chosen.unwrap_or(ThreadId::NONE);
+        self.vcpus[vcpu].charged = chosen.unwrap_or(ThreadId::NONE);
+        if let Some(thread) = chosen.filter(|thread| self.threads[*thread].slice == 0) {
+            self.threads[thread].slice = SLICE;
+        }
+        self.arm(hardware, vcpu);
+        chosen.map_or(Next::Idle, |thread| self.run(thread))
+    }
+
+    /// Puts the current thread back into its queue if another is to run instead.
+    fn yield_current<H: Hardware>(&mut self, hardware: &mut H, vcpu: VcpuId) {
+        let Some(current) = self.running(vcpu) else { return };
+        let Some(top) = self.vcpus[vcpu].top() else { return };
+        let thread = &self.threads[current];
+        if top > thread.priority {
+            self.make_ready(hardware, current, Place::Front);
+        } else if top == thread.priority && thread.slice == 0 {
+            self.make_ready(hardware, current, Place::Back);
+        }
+    }
+
+    /// Takes the first of the highest priority whose wait has really ended.
+    fn pick(&mut self, vcpu: VcpuId) -> Option<ThreadId> {
+        while let Some(top) = self.vcpus[vcpu].top() {
+            let thread = self.vcpus[vcpu].first(top);
+            self.unready(thread);
+            if self.threads[thread].saved == Saved::Collect && !self.collect(thread) {
+                continue;
+            }
+            self.threads[thread].state = State::Running;
+            return Some(thread);
+        }
+        None
+    }
+
+    fn run(&self, thread: ThreadId) -> Next {
+        let Thread { saved, space, registers, .. } = self.threads[thread];
+        let resume = match saved {
+            Saved::Frame => Resume::Frame,
+            Saved::Trap | Saved::Collect => Resume::Trap(registers),
+        };
+        Next::Run { thread: thread.raw(), space, resume }
+    }
+
+    /// Arms the timer if it would fire too late.
+    fn arm<H: Hardware>(&mut self, hardware: &mut H, vcpu: VcpuId) {
+        let wanted = self.vcpus[vcpu].earliest.min(self.end_of_run(vcpu));
+        if wanted < self.vcpus[vcpu].armed {
+            self.vcpus[vcpu].armed = wanted;
+            hardware.set_timer(Some(wanted));
+        }
+    }
+
+    /// When the current thread must be looked at: the end of its slice or of its longest turn.
+    fn end_of_run(&self, vcpu: VcpuId) -> u64 {
+        let Some(current) = self.running(vcpu) else { return u64::MAX };
+        let (processor, thread) = (&self.vcpus[vcpu], &self.threads[current]);
+        let slice = match processor.top() {
+            Some(top) if top == thread.priority => thread.slice,
+            _ => u64::MAX,
+        };
+        let turn = match self.slots[thread.own].longest {
+            0 => u64::MAX,
+            longest => longest.saturating_sub(thread.turn),
+        };
+        processor.since.saturating_add(slice.min(turn))
+    }
+}

@@ -1,0 +1,133 @@
+//! Mapping and unmapping: page tables and counts change together.
+//!
+//! No page is writable and executable, in one mapping or in several: executable pages belong to sealed regions, and sealed
+//! regions have no writable mapping.
+
+use abi::kernel::PAGES_PER_CALL;
+use abi::kernel::control::{Access, Error};
+use abi::layout::{PAGE, USER_END};
+
+use super::Core;
+use super::hardware::{Frame, Hardware};
+use super::table::{RegionId, ThreadId};
+
+/// Pages to be mapped.
+#[derive(Clone, Copy, Debug)]
+pub struct Mapping {
+    /// Where from.
+    pub region: RegionId,
+    /// Its first page to be mapped.
+    pub first: u32,
+    /// How many.
+    pub count: u32,
+    /// Where to.
+    pub address: u64,
+    /// How.
+    pub access: Access,
+}
+
+/// Whether `count` pages from `address` on are page-aligned user addresses; page 0 and the last user page are not.
+fn is_user(address: u64, count: u32) -> bool {
+    address.is_multiple_of(PAGE)
+        && address >= PAGE
+        && address.checked_add(u64::from(count) * PAGE).is_some_and(|end| end <= USER_END)
+}
+
+impl Core<'_> {
+    /// Maps up to 32 pages; returns how many.
+    pub(super) fn map<H: Hardware>(
+        &mut self,
+        hardware: &mut H,
+        server: ThreadId,
+        mapping: &Mapping,
+    ) -> Result<u32, Error> {
+        let count = mapping.count.min(PAGES_PER_CALL);
+        if !is_user(mapping.address, count) {
+            return Err(Error::Address);
+        }
+        let region = &self.regions[mapping.region];
+        if !region.allows(mapping.access) {
+            return Err(Error::Sealed);
+        }
+        if mapping.first.checked_add(count).is_none_or(|end| end > region.present) {
+            return Err(Error::Invalid);
+        }
+        for done in 0..count {
+            match self.map_page(hardware, server, mapping, done) {
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => return Ok(done),
+                Ok(()) => {}
+            }
+        }
+        Ok(count)
+    }
+
+    fn map_page<H: Hardware>(
+        &mut self,
+        hardware: &mut H,
+        server: ThreadId,
+        mapping: &Mapping,
+        page: u32,
+    ) -> Result<(), Error> {
+        let address = mapping.address + u64::from(page) * PAGE;
+        if hardware.space_lookup(server.0, address).is_some() {
+            return Err(Error::Mapped);
+        }
+        let frame = self.region_frame(hardware, mapping.region, mapping.first + page);
+        let frame = frame.ok_or(Error::Invalid)?;
+        if self.regions[mapping.region].maps == u32::MAX {
+            return Err(Error::Exhausted);
+        }
+        hardware.space_map(server.0, address, frame, mapping.access).map_err(|_| Error::Memory)?;
+        let region = &mut self.regions[mapping.region];
+        region.maps += 1;
+        region.writable += u32::from(mapping.access == Access::Write);
+        self.threads[server].pages += 1;
+        if let Some(info) = self.frame_info(frame) {
+            info.maps += 1;
+        }
+        Ok(())
+    }
+
+    /// Unmaps what is mapped at up to 32 addresses; returns how many addresses were done.
+    pub(super) fn unmap<H: Hardware>(
+        &mut self,
+        hardware: &mut H,
+        server: ThreadId,
+        address: u64,
+        count: u32,
+    ) -> Result<u32, Error> {
+        let count = count.min(PAGES_PER_CALL);
+        if !is_user(address, count) {
+            return Err(Error::Address);
+        }
+        for page in 0..count {
+            self.unmap_page(hardware, server, address + u64::from(page) * PAGE);
+        }
+        Ok(count)
+    }
+
+    /// Unmaps one page, if there is one.
+    pub(super) fn unmap_page<H: Hardware>(
+        &mut self,
+        hardware: &mut H,
+        server: ThreadId,
+        address: u64,
+    ) {
+        if let Some((frame, access)) = hardware.space_unmap(server.0, address) {
+            self.threads[server].pages -= 1;
+            self.uncount(frame, access);
+        }
+    }
+
+    fn uncount(&mut self, frame: Frame, access: Access) {
+        if let Some(id) = self.frame_region(frame) {
+            let region = &mut self.regions[id];
+            region.maps -= 1;
+            region.writable -= u32::from(access == Access::Write);
+        }
+        if let Some(info) = self.frame_info(frame) {
+            info.maps -= 1;
+        }
+    }
+}
