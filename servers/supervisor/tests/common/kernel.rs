@@ -181,6 +181,9 @@ impl Server for Fake {
     fn thread_stop(&mut self, _: Badge, _: u16) -> Result<()> {
         Ok(())
     }
+    fn thread_cancel(&mut self, _: Badge, _: u16) -> Result<bool> {
+        Ok(false)
+    }
     fn thread_registers(&mut self, _: Badge, _: u16, _: u8) -> Result<(u64, u64, u64, u64, u64)> {
         Ok((0, 0, 0, 0, 0))
     }
