@@ -12,6 +12,7 @@ use x86_64::instructions::tables::{lidt, load_tss};
 use x86_64::registers::model_specific::Msr;
 use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
+use x86_64::structures::tss::TaskStateSegment;
 use x86_64::{PrivilegeLevel, VirtAddr};
 
 use super::entry;
@@ -140,24 +141,23 @@ pub fn load_gates(stacks: bool) {
 pub fn load_segments(vcpu: &'static Vcpu) {
     let index = vcpu.index();
     let [kernel, exceptions @ ..] = &STACK_PLACES;
-    // SAFETY: this vCPU's own, and no reference to it is alive.
-    let task = unsafe { &mut *vcpu.task.get() };
     let mut stacks = [VirtAddr::zero(); 7];
     for (place, stack) in exceptions.iter().zip(&mut stacks) {
         *stack = VirtAddr::new_truncate(place.top(index));
     }
+    // SAFETY: this vCPU's own, and no reference to it is alive.
+    let task = unsafe { &mut *vcpu.task.get() }.write(TaskStateSegment::new());
     task.interrupt_stack_table = stacks;
     let spare = exceptions.first().map_or(0, |place| place.top(index));
     vcpu.set_stacks(kernel.top(index), spare);
     // SAFETY: as above.
-    let segments = unsafe { &mut *vcpu.segments.get() };
-    *segments = GlobalDescriptorTable::empty();
+    let segments = unsafe { &mut *vcpu.segments.get() }.write(GlobalDescriptorTable::empty());
     segments.append(Descriptor::kernel_code_segment());
     segments.append(Descriptor::kernel_data_segment());
     segments.append(Descriptor::user_data_segment());
     segments.append(Descriptor::user_code_segment());
     // SAFETY: the task segment is static.
-    let descriptor = unsafe { Descriptor::tss_segment_unchecked(vcpu.task.get()) };
+    let descriptor = unsafe { Descriptor::tss_segment_unchecked(task) };
     let task_selector = segments.append(descriptor);
     // SAFETY: the table is static: every vCPU's entry is.
     unsafe { segments.load_unsafe() };

@@ -221,8 +221,8 @@ impl Kernel {
         let machine = &self.machine;
         let spaces = machine.spaces.iter().flatten().copied();
         let checked = audit::check(&machine.kernel, machine.tables.view(), &machine.pool, spaces);
-        if let Err(violation) = checked {
-            panic::stop(format_args!("page tables: {violation:x?}"), None);
+        if let Err(audit::Violation { address, wrong }) = checked {
+            panic::stop(format_args!("page tables: {address:#x}: {wrong}"), None);
         }
     }
 

@@ -70,7 +70,7 @@ fn read_start_info(address: u64) -> StartInfo {
     if info.memory.is_empty() {
         info.memory = match xen::memory::map() {
             Ok(map) => map,
-            Err(error) => refuse!("Xen does not tell the memory map: {error:?}"),
+            Err(error) => refuse!("Xen does not tell the memory map: error {}", error.0),
         };
     }
     info
@@ -211,16 +211,16 @@ impl<'a> Boot<'a> {
         vcpu.clock.set(layout::CLOCKS + u64::from(vcpu.index()) * PAGE);
         self.map(vcpu.clock.get(), self.clock, KernelAccess::Write);
         if let Err(error) = clock::start(vcpu, self.clock, shared) {
-            refuse!("Xen gives no clock: {error:?}");
+            refuse!("Xen gives no clock: error {}", error.0);
         }
         if let Err(channels::NoEvents(step, error)) = channels::start(vcpu, shared) {
-            refuse!("Xen gives no events: {step}: {error:?}");
+            refuse!("Xen gives no events: {step}: error {}", error.0);
         }
     }
 
     fn put(&mut self, source: Source, page: u64, address: u64) {
         if let Err(error) = xen::memory::put(source, page / PAGE) {
-            refuse!("Xen does not share a page: {error:?}");
+            refuse!("Xen does not share a page: error {}", error.0);
         }
         self.map(address, page, KernelAccess::Write);
     }

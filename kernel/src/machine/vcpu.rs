@@ -4,6 +4,7 @@
 //! [`Vcpu::current`]'s atomics. There is one stack per vCPU, and no kernel state survives a return to user mode.
 
 use ::core::cell::{Cell, UnsafeCell};
+use ::core::mem::MaybeUninit;
 use ::core::mem::offset_of;
 
 use x86_64::VirtAddr;
@@ -43,10 +44,10 @@ pub struct Vcpu {
     pub upcalls: Cell<u64>,
     /// Space for a hypercall's argument.
     pub argument: UnsafeCell<[u64; ARGUMENT_WORDS]>,
-    /// Segments.
-    pub segments: UnsafeCell<GlobalDescriptorTable>,
-    /// Stacks for ring 0.
-    pub task: UnsafeCell<TaskStateSegment>,
+    /// Segments; made when they are loaded.
+    pub segments: UnsafeCell<MaybeUninit<GlobalDescriptorTable>>,
+    /// Stacks for ring 0; made when they are loaded.
+    pub task: UnsafeCell<MaybeUninit<TaskStateSegment>>,
 }
 
 /// Offset of the top of the kernel stack, for the assembly.
@@ -79,8 +80,8 @@ impl Vcpu {
             deadline: Cell::new(None),
             upcalls: Cell::new(0),
             argument: UnsafeCell::new([0; ARGUMENT_WORDS]),
-            segments: UnsafeCell::new(GlobalDescriptorTable::empty()),
-            task: UnsafeCell::new(TaskStateSegment::new()),
+            segments: UnsafeCell::new(MaybeUninit::uninit()),
+            task: UnsafeCell::new(MaybeUninit::uninit()),
         }
     }
 
@@ -134,6 +135,8 @@ impl Vcpu {
         let end = frame as u64 + ThreadFrame::REGISTERS_END;
         // SAFETY: only this vCPU's processor reads the task segment, at entries from user mode, and none happens now.
         let task = unsafe { &mut *self.task.get() };
+        // SAFETY: a thread is about to run, so the segments were loaded.
+        let task = unsafe { task.assume_init_mut() };
         task.privilege_stack_table[0] = VirtAddr::new_truncate(end);
     }
 }
