@@ -15,7 +15,7 @@ ipc::wiring! {
     clients 256;
     needs { log: ipc::log optional }
     stack 16;
-    heap 128;
+    heap 64;
 }
 
 /// The supervisor in its domain.

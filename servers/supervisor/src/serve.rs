@@ -131,12 +131,12 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     fn state_of_all(&mut self) -> Snapshot {
         let (version, domain, vcpus, memory, free) =
             self.kernel.control.domain_info(0).unwrap_or_default();
-        let kernel = self.kernel.control.domain_info(1).map_or(0, |facts| facts.0);
+        let (kernel, entry, ..) = self.kernel.control.domain_info(1).unwrap_or_default();
         let servers: Vec<SlotStatus> =
             (0..self.places.len() as u16).filter_map(|slot| self.state_of(slot)).collect();
         Snapshot {
             system: self.system.name.clone(),
-            uptime: self.host.now(),
+            uptime: self.host.now().saturating_sub(entry),
             xen: ((version >> 16) as u16, version as u16),
             domain: domain as u16,
             vcpus: vcpus as u16,

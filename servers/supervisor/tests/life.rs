@@ -201,9 +201,11 @@ fn a_snapshot_tells_the_state_of_all() {
     call(&mut bench, 4, 0, READY, [0; 5]);
     bench.fault(LOG);
     bench.fault(LOG);
+    bench.set_time(5 * MS);
     let reply = bench.call(Badge::new(1, STATUS, 0), Message::new(1, [0; 5]));
     let snapshot = Snapshot::read(bench.shared, reply.words[0] as u32).unwrap();
     assert_eq!((snapshot.system.as_str(), snapshot.xen, snapshot.domain), ("sample", (4, 20), 7));
+    assert_eq!((snapshot.uptime, snapshot.kernel), (5 * MS - 1000, 90));
     let states: Vec<State> = snapshot.servers.iter().map(|server| server.state).collect();
     let expected = [State::Running, State::Down, State::Starting, State::Starting, State::Waiting];
     assert_eq!(states, expected);
