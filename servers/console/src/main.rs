@@ -18,7 +18,7 @@ ipc::wiring! {
     ports { ring: Console }
     device "console";
     stack 16;
-    heap 64;
+    heap 48;
 }
 
 /// The operator, through the supervisor.
