@@ -17,12 +17,12 @@ use xenstore::{Broker, Domain, Grant};
 
 ipc::wiring! {
     serves { 0 => ipc::xenstore }
-    clients 16;
+    clients 8;
     needs { log: ipc::log, operator: ipc::operator }
     ports { ring: Store }
     device "store";
     stack 16;
-    heap 128;
+    heap 64;
 }
 
 /// The domain, through the supervisor.
