@@ -23,6 +23,8 @@ mod server;
 pub mod slot;
 mod space;
 pub mod table;
+#[cfg(test)]
+mod tests;
 pub mod thread;
 mod timer;
 pub mod window;

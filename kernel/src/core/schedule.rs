@@ -101,6 +101,9 @@ impl Core<'_> {
         let home = self.home(thread);
         let priority = self.threads[thread].priority;
         self.threads[thread].state = State::Ready;
+        if place == Place::Back && self.threads[thread].slice == 0 {
+            self.threads[thread].slice = SLICE;
+        }
         let (first, last) = (self.vcpus[home].first(priority), self.vcpus[home].last(priority));
         match (first.some(), place) {
             (None, _) => {
@@ -191,7 +194,7 @@ impl Core<'_> {
 
     /// Lets others of the same priority run.
     pub(super) fn pause<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId) {
-        self.threads[thread].slice = 0;
+        self.threads[thread].slice = SLICE;
         self.make_ready(hardware, thread, Place::Back);
     }
 
@@ -202,15 +205,12 @@ impl Core<'_> {
             return Next::Fatal(fault);
         }
         self.yield_current(hardware, vcpu);
-        let chosen = self.running(vcpu).or_else(|| self.pick(vcpu));
+        let chosen = self.running(vcpu).or_else(|| self.pick(hardware, vcpu));
         if chosen.unwrap_or(ThreadId::NONE) != self.vcpus[vcpu].charged {
             self.charge(hardware, vcpu);
         }
         self.vcpus[vcpu].current = chosen.unwrap_or(ThreadId::NONE);
         self.vcpus[vcpu].charged = chosen.unwrap_or(ThreadId::NONE);
-        if let Some(thread) = chosen.filter(|thread| self.threads[*thread].slice == 0) {
-            self.threads[thread].slice = SLICE;
-        }
         self.arm(hardware, vcpu);
         chosen.map_or(Next::Idle, |thread| self.run(thread))
     }
@@ -227,11 +227,15 @@ impl Core<'_> {
         }
     }
 
-    /// Takes the first of the highest priority whose wait has really ended.
-    fn pick(&mut self, vcpu: VcpuId) -> Option<ThreadId> {
+    /// Takes the first of the highest priority that has time left and whose wait has really ended.
+    fn pick<H: Hardware>(&mut self, hardware: &mut H, vcpu: VcpuId) -> Option<ThreadId> {
         while let Some(top) = self.vcpus[vcpu].top() {
             let thread = self.vcpus[vcpu].first(top);
             self.unready(thread);
+            if self.threads[thread].slice == 0 && self.vcpus[vcpu].top() == Some(top) {
+                self.make_ready(hardware, thread, Place::Back);
+                continue;
+            }
             if self.threads[thread].saved == Saved::Collect && !self.collect(thread) {
                 continue;
             }

@@ -1,0 +1,13 @@
+//! Tests of the core over a model of the machine.
+
+mod audit;
+mod devices;
+mod faults;
+mod ipc;
+mod memory;
+mod model;
+mod random_ipc;
+mod random_memory;
+mod running;
+mod servers;
+mod world;
