@@ -26,3 +26,9 @@ pub mod start;
 pub mod timer;
 pub mod vcpu;
 pub mod xen;
+
+/// The kernel's wiring note: the ABI that it was built for, read by `pack`.
+// SAFETY: the section is never loaded; nothing but `pack` reads it.
+#[unsafe(link_section = ".wiring")]
+#[used]
+static ABI: [u8; abi::wiring::RECORD] = abi::wiring::abi_record();

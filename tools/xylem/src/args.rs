@@ -32,6 +32,11 @@ pub enum Command {
     /// Follows the console of a running domain; what is typed goes to it.
     #[command(after_help = "Example:\n  cargo xylem console web")]
     Console(Console),
+    /// Runs the tests: all that CI runs, or those whose name contains a word.
+    #[command(
+        after_help = "Examples:\n  cargo xylem test\n  cargo xylem test --fast\n  cargo xylem test isolation"
+    )]
+    Test(Test),
     /// The real Xen and the real domain 0 in QEMU, which systems run on by default.
     #[command(subcommand)]
     Rig(Rig),
@@ -109,6 +114,16 @@ pub struct Stop {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub on: On,
+}
+
+/// `test`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Only the whole-system tests whose name contains this.
+    pub filter: Option<String>,
+    /// Only the unit tests and the tests that need no domain 0.
+    #[arg(long)]
+    pub fast: bool,
 }
 
 /// `console`.

@@ -13,6 +13,7 @@ mod rig_command;
 mod run;
 mod stop;
 mod system;
+mod test;
 mod ui;
 mod watch;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Stop(args) => stop::stop(args),
         Command::Console(args) => stop::console(args),
+        Command::Test(args) => test::test(args),
         Command::Rig(command) => rig_command::act(command),
     };
     match result {

@@ -1,0 +1,2 @@
+//! Serves HTTP.
+#![no_std]

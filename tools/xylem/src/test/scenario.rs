@@ -1,0 +1,128 @@
+//! A whole-system test as a description: what to boot, what must be seen, what must not, and how it ends.
+//!
+//! Invariant: a scenario passes only if the domain ended as it says and every expected line was seen.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::failure::{Context, Failure, Result};
+
+/// How the domain must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// Powered off.
+    Poweroff,
+    /// Crashed.
+    Crash,
+    /// Rebooted.
+    Reboot,
+}
+
+/// One scenario of tests/scenarios.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Its name: that of its file.
+    #[serde(skip)]
+    pub name: String,
+    /// The system, as `run` takes it.
+    pub system: String,
+    /// Words for the kernel's command line.
+    #[serde(default)]
+    pub arguments: String,
+    /// Seconds that it may take.
+    pub limit: u64,
+    /// How it must end.
+    pub end: End,
+    /// Texts that must be seen, each in some line.
+    pub expect: Vec<String>,
+    /// Texts that must not be seen.
+    #[serde(default)]
+    pub never: Vec<String>,
+}
+
+impl Scenario {
+    /// All scenarios of a folder, by name.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn all(folder: &Path) -> Result<Vec<Self>> {
+        let entries = std::fs::read_dir(folder).context("read", folder)?;
+        let mut paths: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
+        paths.sort();
+        paths.iter().map(|path| Self::read(path)).collect()
+    }
+
+    fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).context("read", path)?;
+        let parsed: std::result::Result<Self, _> = toml::from_str(&text);
+        let scenario = parsed
+            .map_err(|error| Failure::Manifest { text: format!("{}: {error}", path.display()) })?;
+        Ok(Self {
+            name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+            ..scenario
+        })
+    }
+
+    /// Its time limit.
+    pub const fn limit(&self) -> Duration {
+        Duration::from_secs(self.limit)
+    }
+
+    /// What is wrong with what was seen; nothing if all is well.
+    pub fn judge(&self, lines: &[String], end: Option<End>) -> Option<String> {
+        let seen = |text: &&String| lines.iter().any(|line| line.contains(text.as_str()));
+        if let Some(bad) = self.never.iter().find(seen) {
+            return Some(format!("saw what must not be: `{bad}`"));
+        }
+        if let Some(missing) = self.expect.iter().find(|text| !seen(text)) {
+            return Some(format!("this line is missing: `{missing}`"));
+        }
+        (end != Some(self.end)).then(|| format!("ended as {end:?}, not as {:?}", self.end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{End, Scenario};
+
+    fn scenario() -> Scenario {
+        let text = "system = \"hello\"\nlimit = 10\nend = \"poweroff\"\nexpect = [\"hello\"]\nnever = [\"panic\"]\n";
+        toml::from_str(text).unwrap()
+    }
+
+    fn lines(text: &[&str]) -> Vec<String> {
+        text.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let verdict = scenario().judge(&lines(&["(d0) x"]), Some(End::Poweroff));
+        assert_eq!(verdict.as_deref(), Some("this line is missing: `hello`"));
+    }
+
+    #[test]
+    fn what_must_not_be_is_named() {
+        assert!(
+            scenario().judge(&lines(&["hello", "kernel panic"]), Some(End::Poweroff)).is_some()
+        );
+    }
+
+    #[test]
+    fn the_end_counts() {
+        assert!(scenario().judge(&lines(&["hello"]), Some(End::Crash)).is_some());
+        assert!(scenario().judge(&lines(&["hello"]), None).is_some());
+        assert_eq!(scenario().judge(&lines(&["hello"]), Some(End::Poweroff)), None);
+    }
+
+    #[test]
+    fn the_scenarios_of_the_tree_can_be_read() {
+        let all = Scenario::all(&crate::system::root().join("tests/scenarios")).unwrap();
+        assert!(!all.is_empty());
+    }
+}
