@@ -17,6 +17,7 @@ extern crate std;
 pub mod backoff;
 pub mod boot;
 pub mod check;
+pub mod ending;
 pub mod events;
 pub mod fault;
 pub mod host;

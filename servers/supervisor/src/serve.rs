@@ -9,10 +9,11 @@ use ipc::status::{self, SlotStatus, Snapshot};
 use ipc::supervisor::{self, EventKind};
 use ipc::system::PortTarget;
 
+use crate::ending::Ending;
 use crate::host::Host;
 use crate::kernel::Refused;
 use crate::links;
-use crate::supervisor::{GRACE, Place, State, Supervisor};
+use crate::supervisor::{Place, State, Supervisor};
 
 impl<T: Traps, H: Host> supervisor::Server for Supervisor<'_, T, H> {
     fn ready(&mut self, from: Badge) -> Result<(), supervisor::Error> {
@@ -76,7 +77,7 @@ impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
         let who = who.map_or("nobody", |slot| &slot.name);
         self.host.log(format_args!("the domain {what}, as {who} asks"));
         let now = self.host.now();
-        self.ending.get_or_insert((now.saturating_add(GRACE), reason));
+        self.ending.get_or_insert(Ending::new(reason, now));
         Ok(())
     }
 }

@@ -15,15 +15,13 @@ use abi::{Answer, Badge, Call, Event, Handle, Message, Traps};
 use ipc::system::{PortTarget, Restart, System};
 
 use crate::backoff::{Backoff, LIMIT, WINDOW};
+use crate::ending::Ending;
 use crate::events::Events;
 use crate::fault::Fault;
 use crate::host::Host;
 use crate::kernel::{Kernel, Refused, text};
 use crate::links::{self, Link};
 use crate::load::{Loaded, Plan, load, run, unload};
-
-/// Nanoseconds between the wish to end the domain and its end, so that the last lines reach the console.
-pub const GRACE: u64 = 50_000_000;
 
 /// What a slot does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,7 +77,7 @@ pub struct Supervisor<'a, T, H> {
     /// The slot that reads the supervisor's log, if there is one.
     pub(crate) log: Option<u16>,
     pub(crate) armed: Option<u64>,
-    pub(crate) ending: Option<(u64, Shutdown)>,
+    pub(crate) ending: Option<Ending>,
     pub(crate) all_ready: bool,
 }
 
@@ -121,11 +119,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
 
     /// Does what is due.
     fn due(&mut self, now: u64) {
-        if let Some((at, reason)) = self.ending
-            && at <= now
-        {
-            let _ = self.kernel.control.domain_shutdown(reason);
-        }
+        self.end_if_due(now);
         for slot in self.numbers() {
             if matches!(self.place(slot), Some(Place { state: State::Down { until }, .. }) if *until <= now)
             {
@@ -140,7 +134,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             State::Down { until } => Some(until),
             State::Off | State::Up { .. } => None,
         });
-        let next = starts.chain(self.ending.map(|(at, _)| at)).min();
+        let next = starts.chain(self.ending.map(Ending::next)).min();
         if next != self.armed {
             self.armed = next;
             let _ = own::Client::new(self.traps, Handle::OWN).timer(next.unwrap_or(0));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use abi::kernel::control::{NO_PEER, PortKind, Shutdown, SlotState};
+use abi::kernel::control::{NO_PEER, PortKind, Shutdown, SlotState, ThreadState};
 use abi::trap::BIT_CONTROL;
 use abi::{Badge, Message, Word};
 use common::image::{APP, DRIVER, LOG, OPERATOR, STATUS, STORE, changed};
@@ -10,6 +10,7 @@ use common::{Bench, MS};
 use ipc::status::{Snapshot, State};
 use ipc::supervisor::EventKind;
 use ipc::system::Restart;
+use supervisor::ending::{LIMIT, RESTS, TICK};
 
 const READY: u64 = 1;
 const NEXT_EVENT: u64 = 2;
@@ -236,15 +237,33 @@ fn the_operator_brings_back_what_was_switched_off() {
     assert_eq!(bench.kernel().slots[&LOG], SlotState::Up);
 }
 
-#[test]
-fn the_domain_ends_after_a_moment() {
-    let mut bench = Bench::started();
+fn shutdown(bench: &mut Bench) {
     let shutdown = Message::new(2, [Shutdown::Reboot.to_word(), 0, 0, 0, 0]);
     assert_eq!(bench.call(Badge::new(2, OPERATOR, 0), shutdown).label, 0);
-    assert_eq!(bench.kernel().ended, None);
-    bench.timer(supervisor::supervisor::GRACE - 1);
-    assert_eq!(bench.kernel().ended, None);
-    bench.timer(supervisor::supervisor::GRACE);
-    assert_eq!(bench.kernel().ended, Some(Shutdown::Reboot));
     assert_eq!(bench.log().last().unwrap(), "the domain reboots, as app asks");
+}
+
+#[test]
+fn the_domain_ends_when_all_servers_rest() {
+    let mut bench = Bench::started();
+    shutdown(&mut bench);
+    for tick in 1..=RESTS {
+        assert_eq!(bench.kernel().ended, None);
+        bench.timer(u64::from(tick) * TICK - 1);
+        bench.timer(u64::from(tick) * TICK);
+    }
+    assert_eq!(bench.kernel().ended, Some(Shutdown::Reboot));
+}
+
+#[test]
+fn nobody_holds_up_the_end_of_the_domain() {
+    let mut bench = Bench::started();
+    shutdown(&mut bench);
+    bench.kernel().state = ThreadState::Ready;
+    for now in (0..LIMIT).step_by(TICK as usize) {
+        bench.timer(now);
+        assert_eq!(bench.kernel().ended, None);
+    }
+    bench.timer(LIMIT);
+    assert_eq!(bench.kernel().ended, Some(Shutdown::Reboot));
 }

@@ -49,6 +49,8 @@ pub struct Fake {
     pub reset: Vec<u16>,
     pub ended: Option<Shutdown>,
     pub free: u32,
+    /// What all threads do.
+    pub state: ThreadState,
     /// The call after this many fails.
     pub fail_after: Option<u32>,
     scratch: Memory,
@@ -75,6 +77,7 @@ impl Fake {
             reset: vec![],
             ended: None,
             free: 10_000,
+            state: ThreadState::Waiting,
             fail_after: None,
             scratch,
         }
@@ -189,7 +192,7 @@ impl Server for Fake {
     }
     fn server_usage(&mut self, _: Badge, server: u16) -> Result<(ThreadState, u64, u64, u64, u64)> {
         let model = self.servers.get(&server).ok_or(Error::Invalid)?;
-        Ok((ThreadState::Waiting, 11, 22, 33, model.maps.len() as u64))
+        Ok((self.state, 11, 22, 33, model.maps.len() as u64))
     }
     fn region_create(&mut self, _: Badge, pages: u32, flags: u32) -> Result<u16> {
         self.tick()?;
