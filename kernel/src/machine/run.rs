@@ -56,10 +56,11 @@ fn object_bytes(header: &Header, frames: usize) -> u64 {
     core + Objects::bytes::<ThreadFrame>(servers) + Objects::bytes::<Option<Space>>(servers)
 }
 
-/// The first page of free memory, and the number of pages from there to the last.
+/// The first page of memory that is or becomes free (the entry's code does), and the number of pages from there to the last.
 fn span(free: &FreeMemory) -> (u32, usize) {
     let ranges = free.ranges();
-    let first = ranges.first().map_or(0, |range| range.start);
+    let entry = paging::whole_image().start / PAGE;
+    let first = ranges.first().map_or(entry, |range| range.start.min(entry));
     let end = ranges.last().map_or(0, |range| range.end).min(u64::from(u32::MAX));
     (first as u32, end.saturating_sub(first) as usize)
 }
