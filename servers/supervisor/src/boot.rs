@@ -178,7 +178,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         let known = |name: &str| self.system.slots.iter().any(|slot| slot.name == name);
         let strangers: Vec<&str> = overrides::strangers(command_line, known).collect();
         for name in strangers {
-            self.host.log(format_args!("the command line sets {name}, but no slot has that name"));
+            self.tell_all(format_args!("the command line sets {name}, but no slot has that name"));
         }
     }
 }

@@ -4,7 +4,7 @@ use core::fmt;
 
 use abi::fault::FaultKind;
 use abi::{Message, Word};
-use ipc::system::{Image, Symbols};
+use ipc::system::{Image, Rights, Segment, Symbols};
 
 use crate::check::part;
 
@@ -37,11 +37,16 @@ impl Fault {
         Self { server: server as u16, kind, address, rip, error }
     }
 
-    /// The fault with the function that it happened in, if `image` has its name.
+    /// The fault with the function that it happened in, if it happened in the code of `image` and that has its name.
     #[must_use]
     pub fn within<'a>(&self, boot_image: &'a [u8], image: Option<&Image>) -> Told<'a> {
+        let image = image.filter(|image| image.segments.iter().any(|segment| self.is_in(segment)));
         let symbols = image.and_then(|image| part(boot_image, image.symbols.0, image.symbols.1));
         Told { fault: *self, place: symbols.and_then(|bytes| Symbols::new(bytes).find(self.rip)) }
+    }
+
+    fn is_in(&self, segment: &Segment) -> bool {
+        segment.rights == Rights::Execute && self.rip.wrapping_sub(segment.address) < segment.bytes
     }
 
     fn reason(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,7 +114,7 @@ mod tests {
     use super::Fault;
     use abi::fault::FaultKind;
     use abi::{Message, Word};
-    use ipc::system::{Image, Symbols};
+    use ipc::system::{Image, Rights, Segment, Symbols};
     use std::format;
     use std::string::String;
     use std::vec;
@@ -122,7 +127,13 @@ mod tests {
             bytes: symbols.len() as u64,
             sha256: [0; 32],
             entry: 0,
-            segments: vec![],
+            segments: vec![Segment {
+                rights: Rights::Execute,
+                offset: 0,
+                bytes: 0x3000,
+                address: 0x40_0000,
+                pages: 3,
+            }],
             symbols: (0, symbols.len() as u64),
         };
         let fault = Fault::from_message(&Message::new(kind, words));
@@ -144,6 +155,14 @@ mod tests {
     fn an_address_without_a_symbol_is_told_alone() {
         let kind = FaultKind::Instruction.to_word();
         assert_eq!(told(kind, [3, 0, 0x30_0000, 0, 0]), "no such instruction at 0x300000");
+        assert_eq!(told(kind, [3, 0, 0x40_0010, 0, 0]), "no such instruction at 0x400010");
+    }
+
+    #[test]
+    fn an_address_beyond_the_code_has_no_symbol() {
+        let kind = FaultKind::Instruction.to_word();
+        assert_eq!(told(kind, [3, 0, 0x1fff_fb00, 0, 0]), "no such instruction at 0x1ffffb00");
+        assert!(told(kind, [3, 0, 0x40_2fff, 0, 0]).ends_with("in httpd::send+0xfff"));
     }
 
     #[test]

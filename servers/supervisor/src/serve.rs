@@ -1,5 +1,6 @@
 //! What others may ask of the supervisor: their own affairs, the state of the system, and what the operator may do.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::kernel::control::{PortKind, Shutdown, ThreadState};
@@ -74,8 +75,8 @@ impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
             Shutdown::Crash => "crashes",
         };
         let who = self.caller(from).and_then(|slot| self.system.slots.get(usize::from(slot)));
-        let who = who.map_or("nobody", |slot| &slot.name);
-        self.host.log(format_args!("the domain {what}, as {who} asks"));
+        let who = who.map_or_else(String::new, |slot| slot.name.clone());
+        self.tell_all(format_args!("the domain {what}, as {who} asks"));
         let now = self.host.now();
         self.ending.get_or_insert(Ending::new(reason, now));
         Ok(())
@@ -101,8 +102,9 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         let entry = self.kernel.control.domain_info(1).map_or(0, |facts| facts.1);
         let since = self.host.now().saturating_sub(entry) / 1000;
         let count = self.places.len();
-        self.host
-            .log(format_args!("all {count} servers are ready {since} us after the kernel's entry"));
+        self.tell_all(format_args!(
+            "all {count} servers are ready {since} us after the kernel's entry"
+        ));
     }
 
     /// Makes `domain` the peer of a slot's ports and windows.

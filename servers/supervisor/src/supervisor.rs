@@ -298,14 +298,19 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
 
     /// A line about a slot: to the log if its reader runs, else to the debug console.
     pub(crate) fn tell(&mut self, slot: u16, line: Arguments<'_>) {
-        let reader = self.log.filter(|&log| log != slot);
-        let is_read = reader.and_then(|log| self.place(log)).and_then(Place::loaded).is_some();
+        let is_read = self.log != Some(slot) && self.log_is_read();
         let name = self.system.slots.get(usize::from(slot)).map_or("", |slot| &slot.name);
-        if is_read {
-            self.host.log(format_args!("{name} {line}"));
-        } else {
-            self.host.debug(format_args!("{name} {line}"));
-        }
+        say(&mut self.host, is_read, format_args!("{name} {line}"));
+    }
+
+    /// A line about no slot.
+    pub(crate) fn tell_all(&mut self, line: Arguments<'_>) {
+        let is_read = self.log_is_read();
+        say(&mut self.host, is_read, line);
+    }
+
+    fn log_is_read(&self) -> bool {
+        self.log.and_then(|log| self.place(log)).and_then(Place::loaded).is_some()
     }
 
     /// A line about a slot that nobody may miss: to the debug console.
@@ -325,5 +330,13 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
 
     pub(crate) fn place_mut(&mut self, slot: u16) -> Option<&mut Place> {
         self.places.get_mut(usize::from(slot))
+    }
+}
+
+fn say(host: &mut impl Host, is_read: bool, line: Arguments<'_>) {
+    if is_read {
+        host.log(line);
+    } else {
+        host.debug(line);
     }
 }
