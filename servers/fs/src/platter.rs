@@ -86,6 +86,11 @@ impl Control {
         self.restart();
     }
 
+    /// Gives the disk's memory back; nothing can be read any more.
+    pub fn discard(&self) {
+        self.lock().image = Vec::new();
+    }
+
     /// The requests so far.
     pub fn log(&self) -> Vec<(u64, u32)> {
         self.lock().log.clone()

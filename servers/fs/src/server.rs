@@ -192,6 +192,9 @@ impl<T: Traps, H: Host> Fs<T, H> {
             }
         } else if !self.disk.is_busy() {
             self.patience = 0;
+            if has_rung && is_quiet {
+                self.open_disk();
+            }
         } else if !is_quiet || self.patience == 0 {
             self.patience = now + PATIENCE;
         } else if self.patience <= now {

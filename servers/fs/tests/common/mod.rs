@@ -3,6 +3,7 @@
 
 use std::fmt::Arguments;
 use std::io::{Cursor, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -69,16 +70,33 @@ pub struct World {
     pub control: Control,
     pub place: Place,
     pub bells: Vec<Wire>,
+    disk: End,
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.fs.set_bits(1 << 50);
+        self.disk.set_bits(1 << 50);
+        self.control.discard();
+    }
 }
 
 const SERVER: Handle = Handle(2);
 const DISK: Handle = Handle(3);
 
-fn serve<S: Serve + 'static>(end: End, make: impl FnOnce() -> S + Send + 'static) {
+/// Serves in a thread, until `stop` is set.
+fn serve<S: Serve + 'static>(
+    end: End,
+    stop: &Arc<AtomicBool>,
+    make: impl FnOnce() -> S + Send + 'static,
+) {
+    let stop = stop.clone();
     std::thread::spawn(move || {
         let mut server = make();
         let mut answer = None;
-        loop {
+        while !stop.load(Ordering::SeqCst) {
             answer = turn(&end, &mut server, answer);
         }
     });
@@ -102,16 +120,17 @@ impl World {
         loopback.bell(&disk, SERVER, &fs, 1);
         let of_disk = wire(DISK, 1, block::WIRE);
         let (platter, at_disk) = (control.clone(), Wire { handle: SERVER, ..of_disk });
-        serve(disk, move || Platter::new(disk, at_disk, platter));
+        let stop = Arc::default();
+        serve(disk, &stop, move || Platter::new(disk, at_disk, platter));
         let bells: Vec<Wire> = (0..3).map(|n| wire(Handle(10 + n), 2 << n, files::WIRE)).collect();
         let place = Place::default();
         let (host, wires) = (place.clone(), bells.clone());
-        serve(fs, move || {
+        serve(fs, &stop, move || {
             let mut server = Fs::new(fs, host, of_disk, wires);
             server.start();
             server
         });
-        Self { loopback, fs, control, place, bells }
+        Self { loopback, fs, control, place, bells, disk, stop }
     }
 
     /// Client number `number`, in a new session.
