@@ -21,7 +21,7 @@ pub const TOOLSTACKS: [Toolstack; 2] = [
         suite: "trixie",
         xen: "4.20",
         python: "3.13",
-        cpu: "max,-la57,-rdtscp,-avx,-avx2,-xsave",
+        cpu: "max,-la57,-rdtscp,-avx,-avx2,-xsave,-sha-ni",
     },
     Toolstack { suite: "bookworm", xen: "4.17", python: "3.11", cpu: "qemu64,+svm,+npt,+rdrand" },
 ];
