@@ -1,29 +1,53 @@
-//! `pack MANIFEST SERVER-FOLDER KERNEL OUT`: packs without the command line's comforts.
+//! Packs a system from servers that were built before, without the command line's comforts.
 
-use std::path::Path;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [manifest, servers, kernel, out] = &arguments[..] else {
-        eprintln!("usage: pack MANIFEST SERVER-FOLDER KERNEL OUT");
-        std::process::exit(2);
-    };
-    match pack::pack(Path::new(manifest), Path::new(servers), Path::new(kernel)) {
-        Ok(packed) => {
-            println!(
-                "{}: {} bytes, {} pages to boot",
-                packed.name,
-                packed.image.len(),
-                packed.pages
-            );
-            if let Err(error) = std::fs::write(out, packed.image) {
-                eprintln!("error: cannot write {out}: {error}");
-                std::process::exit(1);
+const USAGE: &str = "usage: pack MANIFEST --elf-dir DIR --kernel ELF -o OUT";
+
+struct Arguments {
+    manifest: PathBuf,
+    servers: PathBuf,
+    kernel: PathBuf,
+    out: PathBuf,
+}
+
+fn arguments() -> Option<Arguments> {
+    let (mut manifest, mut servers, mut kernel, mut out) = (None, None, None, None);
+    let mut given = std::env::args_os().skip(1);
+    while let Some(argument) = given.next() {
+        let place = match argument.to_str() {
+            Some("--elf-dir") => &mut servers,
+            Some("--kernel") => &mut kernel,
+            Some("-o") => &mut out,
+            _ => {
+                manifest = Some(argument.into());
+                continue;
             }
-        }
+        };
+        *place = Some(given.next()?.into());
+    }
+    Some(Arguments { manifest: manifest?, servers: servers?, kernel: kernel?, out: out? })
+}
+
+fn main() -> ExitCode {
+    let Some(arguments) = arguments() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let packed = match pack::pack(&arguments.manifest, &arguments.servers, &arguments.kernel) {
+        Ok(packed) => packed,
         Err(report) => {
             eprintln!("{report}");
-            std::process::exit(1);
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("{}: {} bytes, {} KiB to boot", packed.name, packed.image.len(), packed.pages * 4);
+    match std::fs::write(&arguments.out, packed.image) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: cannot write {}: {error}", arguments.out.display());
+            ExitCode::FAILURE
         }
     }
 }

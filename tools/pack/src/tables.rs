@@ -31,9 +31,13 @@ impl Space {
     }
 }
 
-/// Index pages that a region takes: none up to 8 pages, then one for each 1024.
+/// Index pages that a region takes: none for one page, one up to 1024, above that one for each 1024 and one for those.
 pub const fn index_pages(pages: u64) -> u64 {
-    if pages <= 8 { 0 } else { pages.div_ceil(1024) }
+    match pages {
+        0 | 1 => 0,
+        2..=1024 => 1,
+        _ => 1 + pages.div_ceil(1024),
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn short_regions_take_no_index() {
-        assert_eq!((index_pages(8), index_pages(9), index_pages(1025)), (0, 1, 2));
+    fn only_single_pages_take_no_index() {
+        assert_eq!((index_pages(1), index_pages(2), index_pages(1025)), (0, 1, 3));
     }
 }
