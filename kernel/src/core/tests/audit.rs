@@ -41,14 +41,18 @@ fn queues(core: &Core<'_>) {
             let mut at = core.vcpus[vcpu].first(priority);
             while let Some(thread) = at.some() {
                 assert_eq!(core.threads[thread].priority, priority);
-                assert!(listed.insert(thread, State::Ready).is_none(), "{thread:?} is listed twice");
+                assert!(
+                    listed.insert(thread, State::Ready).is_none(),
+                    "{thread:?} is listed twice"
+                );
                 at = core.threads[thread].next;
             }
         }
     }
     for slot in core.slots.numbers() {
         let queue = caller_queue(core, slot);
-        let priorities: Vec<u8> = queue.iter().map(|thread| core.threads[*thread].priority).collect();
+        let priorities: Vec<u8> =
+            queue.iter().map(|thread| core.threads[*thread].priority).collect();
         assert!(priorities.is_sorted_by(|a, b| a >= b), "queue of {slot:?} by priority");
         for thread in queue {
             let state = core.threads[thread].state;
@@ -59,7 +63,8 @@ fn queues(core: &Core<'_>) {
     }
     for thread in core.threads.numbers() {
         let state = core.threads[thread].state;
-        let expected = matches!(state, State::Ready | State::Queued | State::FaultQueued).then_some(state);
+        let expected =
+            matches!(state, State::Ready | State::Queued | State::FaultQueued).then_some(state);
         assert_eq!(listed.get(&thread).copied(), expected, "{thread:?}");
         if state == State::Running {
             assert_eq!(core.vcpus[VcpuId(core.threads[thread].vcpu)].current, thread);
@@ -75,8 +80,15 @@ fn waits(core: &Core<'_>) {
     for id in core.slots.numbers() {
         let slot = &core.slots[id];
         if let Some(parked) = slot.parked.some() {
-            assert_eq!((core.threads[parked].state, core.threads[parked].inbox), (State::Waiting, id));
-            assert_eq!((slot.bits, slot.first_caller), (0, ThreadId::NONE), "somebody waits in vain");
+            assert_eq!(
+                (core.threads[parked].state, core.threads[parked].inbox),
+                (State::Waiting, id)
+            );
+            assert_eq!(
+                (slot.bits, slot.first_caller),
+                (0, ThreadId::NONE),
+                "somebody waits in vain"
+            );
         }
         let attention = u32::from(slot.bits != 0) * ATTENTION_BITS
             + u32::from(slot.first_caller != ThreadId::NONE) * ATTENTION_CALLERS
@@ -164,12 +176,16 @@ fn memory(core: &Core<'_>, model: &mut Model) {
             let frame = core.region_frame(model, id, page).expect("a page");
             assert!(owners.insert(frame.0, id).is_none(), "{frame:?} has two owners");
             let (maps, grants) = frames.get(&frame.0).copied().unwrap_or_default();
-            sums = (sums.0 + maps, sums.1 + grants, sums.2 + u32::from(writable.contains(&frame.0)));
+            sums =
+                (sums.0 + maps, sums.1 + grants, sums.2 + u32::from(writable.contains(&frame.0)));
             assert!(id.0 < 8 || model.clean.contains(&frame.0), "{frame:?} was not zeroed");
         }
         assert_eq!((region.maps, region.grants), (sums.0, sums.1), "{id:?}");
         assert_eq!(region.writable != 0, sums.2 != 0, "{id:?}");
-        assert!(region.flags & SEALED == 0 || region.writable == 0, "{id:?} is sealed and writable");
+        assert!(
+            region.flags & SEALED == 0 || region.writable == 0,
+            "{id:?} is sealed and writable"
+        );
     }
     let mut free = 0;
     for (at, info) in core.frames.iter().enumerate() {
@@ -195,8 +211,12 @@ fn memory(core: &Core<'_>, model: &mut Model) {
 
 /// Spaces exist for the servers that exist, windows count what is granted, handles are inside tables.
 fn tables(core: &Core<'_>, model: &Model) {
-    let servers: Vec<u16> =
-        core.threads.numbers().filter(|id| core.threads[*id].life != Life::Free).map(|id| id.0).collect();
+    let servers: Vec<u16> = core
+        .threads
+        .numbers()
+        .filter(|id| core.threads[*id].life != Life::Free)
+        .map(|id| id.0)
+        .collect();
     assert_eq!(servers, model.spaces.keys().copied().collect::<Vec<_>>());
     let live: u32 = core.windows.iter().map(|window| window.live).sum();
     assert_eq!(live as usize, model.grants.len());

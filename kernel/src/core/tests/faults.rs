@@ -177,12 +177,22 @@ fn faults_queue_while_the_supervisor_is_busy() {
     w.exception(FaultKind::Division);
     let first = fault(&w).0;
     w.core.vcpus[crate::core::table::VcpuId(0)].current = ROOT;
-    let late = crate::core::thread::Fault::from(Exception { kind: FaultKind::Debug, address: 0, rip: 0, error: 0, rsp: 0 });
+    let late = crate::core::thread::Fault::from(Exception {
+        kind: FaultKind::Debug,
+        address: 0,
+        rip: 0,
+        error: 0,
+        rsp: 0,
+    });
     w.core.unready(ThreadId(4));
     w.core.threads[ThreadId(4)].state = State::Running;
     w.core.fault(&mut w.model, ThreadId(4), late);
     // Not taken yet: its token, guessed, answers nothing.
-    let guess = Token::new(Kind::Fault, 4, Token::from_bits(w.core.threads[ThreadId(4)].token).generation());
+    let guess = Token::new(
+        Kind::Fault,
+        4,
+        Token::from_bits(w.core.threads[ThreadId(4)].token).generation(),
+    );
     w.reply(ROOT, guess.bits(), 0);
     assert_eq!((w.core.stale_tokens, w.core.threads[ThreadId(4)].state), (1, State::FaultQueued));
     w.trap_as(ROOT, first.bits() & !0xff | 1, Message::new(0, [1, 0, 0, 0, 0]));
@@ -197,5 +207,8 @@ fn the_supervisors_own_fault_ends_everything() {
     assert_eq!((fault.kind, fault.rip), (FaultKind::Page, 0x40_0123));
     let mut w = World::boot();
     w.trap_as(ROOT, 77 << 8, Message::default());
-    assert!(matches!(w.next, Next::Fatal(Exception { kind: FaultKind::BadHandle, address: 77, .. })));
+    assert!(matches!(
+        w.next,
+        Next::Fatal(Exception { kind: FaultKind::BadHandle, address: 77, .. })
+    ));
 }

@@ -363,7 +363,16 @@ fn calls_that_wait_learn_that_a_slot_went_off() {
 
 #[test]
 fn sixty_tokens_are_answered_out_of_order() {
-    let mut w = World::boot_with(abi::image::Counts { slots: 64, servers: 64, handles: 900, tables: 300, ..super::world::COUNTS }, 1);
+    let mut w = World::boot_with(
+        abi::image::Counts {
+            slots: 64,
+            servers: 64,
+            handles: 900,
+            tables: 300,
+            ..super::world::COUNTS
+        },
+        1,
+    );
     let server = w.server(1, 200);
     let clients: std::vec::Vec<ThreadId> = (2..62).map(|slot| w.server(slot, 10)).collect();
     for client in &clients {

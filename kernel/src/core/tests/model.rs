@@ -97,7 +97,7 @@ impl Hardware for Model {
         self.spaces.get(&server)?.get(&address).copied()
     }
 
-    /// Looks at 64 MiB at most.
+    /// Looks at 1 TiB at most.
     fn space_next(
         &mut self,
         server: u16,
@@ -106,7 +106,7 @@ impl Hardware for Model {
         let Some((at, (frame, access))) = self.spaces[&server].range(address..).next() else {
             return Ok(None);
         };
-        let limit = address + (64 << 20);
+        let limit = address + (1 << 40);
         if *at < limit { Ok(Some((*at, *frame, *access))) } else { Err(limit) }
     }
 

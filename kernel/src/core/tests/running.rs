@@ -226,5 +226,7 @@ fn bits_wake_across_vcpus() {
     w.core.raise(&mut w.model, SlotId(1), 4);
     assert_eq!(w.model.kicks, [Vcpu(1)]);
     let next = w.core.next(&mut w.model, Vcpu(1));
-    assert!(matches!(next, Next::Run { resume: Resume::Trap(registers), .. } if registers.r13 == 4));
+    assert!(
+        matches!(next, Next::Run { resume: Resume::Trap(registers), .. } if registers.r13 == 4)
+    );
 }

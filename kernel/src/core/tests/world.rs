@@ -2,7 +2,6 @@
 
 use std::boxed::Box;
 use std::vec;
-use std::vec::Vec;
 
 use abi::image::{Counts, Header, Segment};
 use abi::kernel::control::{Access, HandleKind, SlotState};
@@ -103,7 +102,8 @@ impl World {
 
     pub fn boot_with(counts: Counts, vcpus: u32) -> Self {
         let mut core = Core::new(tables(counts, vcpus));
-        let mut model = Model { tables_left: counts.tables as usize, now: 1000, ..Model::default() };
+        let mut model =
+            Model { tables_left: counts.tables as usize, now: 1000, ..Model::default() };
         let header = header(counts);
         let boot = Boot {
             header: &header,
@@ -129,7 +129,15 @@ impl World {
     }
 
     /// Installs a wire or bell with `badge` and `bits`.
-    pub fn wire(&mut self, from: ThreadId, index: u16, kind: HandleKind, to: u16, badge: u32, bits: u64) {
+    pub fn wire(
+        &mut self,
+        from: ThreadId,
+        index: u16,
+        kind: HandleKind,
+        to: u16,
+        badge: u32,
+        bits: u64,
+    ) {
         let target = kind as u64 | u64::from(to) << 16 | u64::from(badge) << 32;
         let target = crate::core::handle::Target::from_word(target);
         self.core.handle_install(from, index, target, bits).expect("a handle");
@@ -153,7 +161,15 @@ impl World {
     pub fn trap(&mut self, rax: u64, message: Message) {
         let rip = 0x40_1002;
         let rsp = 0x1fff_f000;
-        let registers = TrapRegisters { rax, rdi: message.label, words: message.words, rip, rsp, r12: 9, r13: 9 };
+        let registers = TrapRegisters {
+            rax,
+            rdi: message.label,
+            words: message.words,
+            rip,
+            rsp,
+            r12: 9,
+            r13: 9,
+        };
         self.core.trap(&mut self.model, HERE, registers);
         self.settle();
     }
@@ -188,7 +204,11 @@ impl World {
     /// The registers with which `thread`, which must run, goes on after its trap.
     pub fn registers(&self, thread: ThreadId) -> TrapRegisters {
         match self.next {
-            Next::Run { thread: current, resume: Resume::Trap(registers), .. } if current == thread.0 => registers,
+            Next::Run { thread: current, resume: Resume::Trap(registers), .. }
+                if current == thread.0 =>
+            {
+                registers
+            }
             other => panic!("thread {} does not return from a trap: {other:?}", thread.0),
         }
     }
@@ -227,22 +247,24 @@ impl World {
 
     /// The current thread breaks a rule.
     pub fn exception(&mut self, kind: abi::fault::FaultKind) {
-        let exception = Exception { kind, address: 0xbad, rip: 0x40_0123, error: 6, rsp: 0x1fff_0000 };
+        let exception =
+            Exception { kind, address: 0xbad, rip: 0x40_0123, error: 6, rsp: 0x1fff_0000 };
         self.core.exception(&mut self.model, HERE, exception);
         self.settle();
     }
 
     /// A kernel call by `thread` through `handle`; what it answers.
-    pub fn kernel(&mut self, thread: ThreadId, handle: u64, label: u64, words: [u64; 5]) -> Message {
+    pub fn kernel(
+        &mut self,
+        thread: ThreadId,
+        handle: u64,
+        label: u64,
+        words: [u64; 5],
+    ) -> Message {
         self.trap_as(thread, handle << 8 | u64::from(trap::CALL), Message::new(label, words));
         let (status, message) = self.returned(thread);
         assert_eq!(status, Status::Ok);
         message
-    }
-
-    /// State of every thread.
-    pub fn states(&self) -> Vec<crate::core::thread::State> {
-        self.core.threads.iter().map(|thread| thread.state).collect()
     }
 }
 
