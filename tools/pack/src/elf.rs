@@ -96,6 +96,9 @@ pub struct Elf {
     pub heap: u32,
 }
 
+/// Most handles of a server beside the fixed ones.
+const HANDLES: usize = 1024;
+
 /// Longest name of a function that is kept.
 const SYMBOL: usize = 60;
 
@@ -190,6 +193,11 @@ impl Elf {
         }
     }
 
+    fn is_too_large(&self) -> bool {
+        let ends = self.needs.len() + self.ports.len() + self.windows.len();
+        ends + usize::from(self.clients) > HANDLES
+    }
+
     fn read_note(&mut self, note: &[u8]) -> Result<(), Reason> {
         let broken = || Reason::new("has a broken wiring note", "build it again");
         let all: Vec<Record<'_>> = records(note).collect::<Option<_>>().ok_or_else(broken)?;
@@ -235,10 +243,18 @@ impl Elf {
         for record in of(RecordKind::Port) {
             self.ports.push(abi::Word::from_word(record.a.into()).ok_or_else(broken)?);
         }
-        self.clients = of(RecordKind::Serves).first().map_or(0, |record| record.a as u16);
+        self.clients = of(RecordKind::Serves)
+            .first()
+            .map_or(0, |record| record.a.min(u32::from(u16::MAX)) as u16);
         self.device = of(RecordKind::Device).first().map(|record| record.name.into());
         if let Some(record) = of(RecordKind::Memory).first() {
             (self.stack, self.heap) = (record.a, record.b);
+        }
+        if self.is_too_large() {
+            return Err(Reason::new(
+                format!("has more than {HANDLES} needs, ports, windows and clients"),
+                "lower `clients` in its wiring",
+            ));
         }
         let numbered =
             self.needs.iter().enumerate().all(|(at, need)| usize::from(need.index) == at);
@@ -302,7 +318,7 @@ fn segment(
     }
     if address < IMAGE
         || size > IMAGE_END - IMAGE
-        || address + size > IMAGE_END
+        || address.saturating_add(size) > IMAGE_END
         || (data.len() as u64) > size
     {
         return Err(Reason::new("has a segment outside the room for images", SCRIPT));

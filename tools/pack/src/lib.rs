@@ -10,6 +10,7 @@ pub mod image;
 pub mod manifest;
 pub mod plan;
 pub mod report;
+pub mod rules;
 pub mod tables;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub struct Packed {
     pub memory: u32,
     /// Memory that it needs to boot, in pages.
     pub pages: u64,
+    /// What may be a mistake, and does not keep it from running.
+    pub warnings: Vec<Report>,
 }
 
 /// Packs the system that a manifest describes, from the kernel and the servers that were built.
@@ -56,7 +59,14 @@ pub fn pack(manifest: &Path, servers: &Path, kernel: &Path) -> Result<Packed, Re
     let plan = plan::Plan::new(&manifest, &images)?;
     let (image, pages) = image::write(&plan);
     manifest.check_memory(pages)?;
-    Ok(Packed { name: manifest.name.clone(), image, memory: manifest.memory_mib(), pages })
+    rules::proof(&manifest, &image)?;
+    Ok(Packed {
+        name: manifest.name.clone(),
+        image,
+        memory: manifest.memory_mib(),
+        pages,
+        warnings: rules::warn(&manifest, &plan),
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Report> {

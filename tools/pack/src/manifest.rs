@@ -23,7 +23,7 @@ pub struct Server {
     /// `always`, `never` or `crash`.
     pub restart: Option<Spanned<Restart>>,
     /// Most CPU time between two waits, in milliseconds; 0: no limit.
-    pub longest_ms: Option<u64>,
+    pub longest_ms: Option<Spanned<u64>>,
     /// The vCPU.
     pub vcpu: Option<Spanned<u16>>,
     /// Pages of stack, instead of what the server asks for.
@@ -100,7 +100,8 @@ impl Manifest {
     /// What is wrong with it, and where.
     pub fn parse(file: &str, text: &str) -> Result<Self, Report> {
         let wrong = |error: &toml::de::Error| {
-            Report::at(file, text, error.span().unwrap_or(0..1), error.message(), "")
+            let what = error.message();
+            Report::at(file, text, error.span().unwrap_or(0..1), what, help(what))
         };
         let raw: Raw = toml::from_str(text).map_err(|error| wrong(&error))?;
         let spans: Spans = toml::from_str(text).map_err(|error| wrong(&error))?;
@@ -159,9 +160,10 @@ impl Manifest {
 
     /// Points at a slot's header.
     pub fn at_slot(&self, slot: &str, what: &str, help: &str) -> Report {
-        let header = format!("[servers.{slot}]");
-        let start = self.text.find(&header).unwrap_or(0);
-        self.at(start..start + header.len(), what, help)
+        let forms = [format!("[servers.{slot}]"), format!("[servers.\"{slot}\"]")];
+        let found = forms.iter().find_map(|header| Some((self.text.find(header)?, header.len())));
+        let (start, length) = found.unwrap_or((0, 1));
+        self.at(start..start + length, what, help)
     }
 
     /// No such image.
@@ -201,6 +203,20 @@ impl Manifest {
         let span = self.memory.as_ref().map_or(self.name_span.clone(), |memory| memory.1.clone());
         Err(self.at(span, &what, &help))
     }
+}
+
+/// How to mend what the decoder names.
+fn help(what: &str) -> &'static str {
+    const HELP: [(&str, &str); 6] = [
+        ("missing field `name`", "begin with the system's name: `name = \"web\"`"),
+        ("missing field `priority`", "add `priority = 60`; a server's is above its clients'"),
+        ("unknown field", "correct the key, or leave it out; what a server reads goes in `config`"),
+        ("unknown variant", "write one of these"),
+        ("duplicate key", "say it once"),
+        ("expected u8", "write a whole number of 0 to 255"),
+    ];
+    let known = HELP.iter().find(|(part, _)| what.contains(part));
+    known.map_or("write it as the manifests in boot/systems do", |(_, help)| *help)
 }
 
 /// A value as a configuration line has it.

@@ -11,6 +11,7 @@ use ipc::system::{
 use crate::elf::{Elf, End};
 use crate::manifest::{self, Manifest, Server};
 use crate::report::Report;
+use crate::rules;
 
 /// What is decided.
 #[derive(Debug)]
@@ -57,6 +58,7 @@ impl<'a> Plan<'a> {
             Some((name.as_str(), server, images.get(server.image(name))?))
         });
         let mut planner = Planner { manifest, servers: named.collect(), errors: Vec::new() };
+        planner.errors = rules::check(manifest, &planner.servers);
         planner.check_slots();
         let wires = planner.wires();
         planner.check_wires(&wires);
@@ -343,7 +345,7 @@ impl<'a> Planner<'a> {
                 Some(manifest::Restart::Crash) => Restart::Crash,
                 _ => Restart::Always,
             },
-            longest: if is_root { 0 } else { server.longest_ms.unwrap_or(1000) * 1_000_000 },
+            longest: if is_root { 0 } else { longest(server) },
             stack_pages: server.stack.as_ref().map_or(elf.stack, |stack| *stack.get_ref()),
             heap_pages: server.heap.as_ref().map_or(elf.heap, |heap| *heap.get_ref()),
             handles: numbers.handles(),
@@ -464,6 +466,11 @@ impl<'a> Planner<'a> {
             }
         }
     }
+}
+
+/// Most CPU time between two waits, in nanoseconds.
+fn longest(server: &Server) -> u64 {
+    server.longest_ms.as_ref().map_or(1000, |longest| *longest.get_ref()).saturating_mul(1_000_000)
 }
 
 fn list(names: &[&str]) -> String {

@@ -33,6 +33,15 @@ impl Report {
         Self { text: out }
     }
 
+    /// The same, as a warning.
+    #[must_use]
+    pub fn into_warning(self) -> Self {
+        match self.text.strip_prefix("error:") {
+            Some(rest) => Self { text: format!("warning:{rest}") },
+            None => self,
+        }
+    }
+
     /// A file that cannot be read.
     pub fn file(path: &Path, error: &std::io::Error) -> Self {
         Self { text: format!("error: cannot read {}: {error}\n", path.display()) }
