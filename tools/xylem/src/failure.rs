@@ -37,12 +37,6 @@ pub enum Failure {
         /// The crates.
         what: String,
     },
-    /// There is no packer yet.
-    #[error("this tree cannot pack {name} yet: give --kernel and --image")]
-    NoPacker {
-        /// The system.
-        name: String,
-    },
     /// A file operation failed.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {

@@ -40,6 +40,9 @@ struct Server {
     image: Option<String>,
 }
 
+const KERNEL_TARGET: &str = "x86_64-unknown-none";
+const SERVER_TARGET: &str = "x86_64-unknown-linux-musl";
+
 /// Memory of a domain whose manifest does not say.
 const MEMORY: u32 = 32;
 
@@ -113,18 +116,18 @@ pub fn build_and_pack(
     let parsed = Manifest::read(manifest)?;
     let images: Vec<&str> = parsed.images().into_iter().collect();
     quiet_phase(progress, "build", || {
-        build(&["kernel"], "x86_64-unknown-none", is_verbose)?;
-        build(&images, "x86_64-unknown-linux-musl", is_verbose)
+        build(&["kernel"], KERNEL_TARGET, is_verbose)?;
+        build(&images, SERVER_TARGET, is_verbose)
     })?;
     let name = parsed
         .name
         .clone()
         .unwrap_or_else(|| manifest.file_stem().unwrap_or_default().to_string_lossy().into());
-    pack(manifest, &name)?;
+    let image = pack(manifest, &name)?;
     Ok(Packed {
         name,
-        kernel: output("x86_64-unknown-none", "kernel"),
-        image: PathBuf::new(),
+        kernel: output(KERNEL_TARGET, "kernel"),
+        image,
         memory: parsed.memory(),
         has_network: images.contains(&"netfront"),
     })
@@ -140,15 +143,29 @@ pub fn ready(manifest: &Path, kernel: &Path, image: &Path) -> Result<Packed> {
     Ok(Packed { name, kernel: there(kernel)?, image: there(image)?, memory, has_network })
 }
 
-fn pack(_: &Path, name: &str) -> Result<()> {
-    Err(Failure::NoPacker { name: name.into() })
+/// Packs what was built; the image lies beside the programs.
+fn pack(manifest: &Path, name: &str) -> Result<PathBuf> {
+    let kernel = output(KERNEL_TARGET, "kernel");
+    let servers = output(SERVER_TARGET, "");
+    let packed = pack::pack(manifest, &servers, &kernel)
+        .map_err(|report| Failure::Manifest { text: report.to_string() })?;
+    let folder = servers.with_file_name("systems");
+    std::fs::create_dir_all(&folder).context("create", &folder)?;
+    let image = folder.join(format!("{name}.img"));
+    // Others may have the old image open: it is replaced, not rewritten.
+    let fresh = image.with_extension(format!("img.{}", std::process::id()));
+    std::fs::write(&fresh, &packed.image).context("write", &fresh)?;
+    std::fs::rename(&fresh, &image).context("replace", &image)?;
+    Ok(image)
 }
 
 fn build(crates: &[&str], target: &str, is_verbose: bool) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root()).args(["build", "--release", "--target", target]);
-    command.args(crates.iter().flat_map(|name| ["-p", name]));
+    // With the version, since a dependency may have the same name.
+    let packages = crates.iter().map(|name| format!("{name}@{}", env!("CARGO_PKG_VERSION")));
+    command.args(packages.flat_map(|package| [String::from("-p"), package]));
     command.stdin(Stdio::null()).stdout(Stdio::null());
     if is_verbose {
         command.stderr(Stdio::inherit());
