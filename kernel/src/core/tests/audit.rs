@@ -8,7 +8,6 @@ use abi::kernel::control::{Access, SEALED};
 use super::model::Model;
 use crate::core::Core;
 use crate::core::frame::{FREE, KERNEL};
-use crate::core::hardware::Frame;
 use crate::core::slot::{ATTENTION_BITS, ATTENTION_CALLERS, ATTENTION_PORTS};
 use crate::core::table::{Number, RegionId, SlotId, ThreadId, VcpuId};
 use crate::core::thread::{Life, Saved, State};
@@ -204,9 +203,8 @@ fn memory(core: &Core<'_>, model: &mut Model) {
         }
     }
     assert_eq!(core.frames_free, free);
-    for frame in frames.keys().filter(|frame| !owners.contains_key(frame)) {
-        panic!("{:?} is in use and nobody's", Frame(*frame));
-    }
+    let lost = frames.keys().find(|frame| !owners.contains_key(frame));
+    assert_eq!(lost, None, "a page is in use and nobody's");
 }
 
 /// Spaces exist for the servers that exist, windows count what is granted, handles are inside tables.

@@ -1,4 +1,4 @@
-//! Calls, answers, tokens, bits: core.rs's traps as servers see them.
+//! Calls, answers, tokens, bits, as servers see them.
 
 use abi::kernel::control::{HandleKind, SlotState};
 use abi::token::Kind;
@@ -321,7 +321,6 @@ fn a_restart_rings_the_bells_of_the_clients() {
 fn chains_restart_innermost_first() {
     let mut w = trio();
     w.call(LOW, TO_MID, 1);
-    let outer = token_of(&w, MID);
     w.call(MID, TO_HIGH, 2);
     w.core.stop(&mut w.model, HIGH);
     w.core.slot_state(&mut w.model, SlotId(3), SlotState::Down).unwrap();
@@ -333,7 +332,6 @@ fn chains_restart_innermost_first() {
     w.settle();
     assert_eq!(w.core.threads[LOW].registers.rax, Status::Restarted as u64);
     assert_eq!(w.core.threads[LOW].state, State::Ready);
-    let _ = outer;
 }
 
 #[test]
