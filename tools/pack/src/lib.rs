@@ -30,6 +30,8 @@ pub struct Packed {
     pub memory: u32,
     /// Memory that it needs to boot, in pages.
     pub pages: u64,
+    /// Its table, as the supervisor reads it.
+    pub system: ipc::system::System,
     /// What may be a mistake, and does not keep it from running.
     pub warnings: Vec<Report>,
 }
@@ -59,12 +61,13 @@ pub fn pack(manifest: &Path, servers: &Path, kernel: &Path) -> Result<Packed, Re
     let plan = plan::Plan::new(&manifest, &images)?;
     let (image, pages) = image::write(&plan);
     manifest.check_memory(pages)?;
-    rules::proof(&manifest, &image)?;
+    let system = rules::proof(&manifest, &image)?;
     Ok(Packed {
         name: manifest.name.clone(),
         image,
         memory: manifest.memory_mib(),
         pages,
+        system,
         warnings: rules::warn(&manifest, &plan),
     })
 }

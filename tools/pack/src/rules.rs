@@ -91,24 +91,26 @@ fn memory(
 pub fn warn(manifest: &Manifest, plan: &Plan<'_>) -> Vec<Report> {
     let wires = manifest.servers.iter().flat_map(|(_, server)| server.wires.values());
     let reached: BTreeSet<&str> = wires.map(|target| target.get_ref().as_str()).collect();
-    let unused = plan
-        .slots
-        .iter()
-        .skip(1)
-        .filter(|slot| slot.clients > 0 && !reached.contains(slot.name.as_str()));
+    let drives = |image: u16| {
+        plan.images.get(usize::from(image)).is_some_and(|(_, elf)| elf.device.is_some())
+    };
+    // One that drives a device has work without clients.
+    let unused = plan.slots.iter().skip(1).filter(|slot| {
+        slot.clients > 0 && !drives(slot.image) && !reached.contains(slot.name.as_str())
+    });
     unused.map(|slot| unused_server(manifest, &slot.name)).collect()
 }
 
-/// Whether the kernel and the supervisor will take what was packed.
+/// The system table as the supervisor will read it, if the kernel and the supervisor take what was packed.
 ///
 /// # Errors
 /// The rule that it breaks.
-pub fn proof(manifest: &Manifest, image: &[u8]) -> Result<(), Report> {
+pub fn proof(manifest: &Manifest, image: &[u8]) -> Result<System, Report> {
     const HELP: &str = "leave servers out, or make two systems";
     let header = Header::decode(image).map_err(|error| manifest.report_name(error.text(), HELP))?;
     let table = HEADER..HEADER + header.table_bytes as usize;
     let bytes = image.get(table).unwrap_or_default();
-    System::decode(bytes, header.image_bytes).map(|_| ()).map_err(|fault| {
+    System::decode(bytes, header.image_bytes).map_err(|fault| {
         let what = format!("the supervisor would refuse this system: {fault:?}");
         manifest.report_name(&what, HELP)
     })
