@@ -26,6 +26,15 @@ pub enum Command {
                             cargo xylem run web --on ssh://root@xenhost"
     )]
     Run(Box<Run>),
+    /// Builds a system, checks it, and tells its slots, its memory and its sizes.
+    #[command(after_help = "Example:\n  cargo xylem check web")]
+    Check(Check),
+    /// Builds and checks a system, and writes its boot image.
+    #[command(after_help = "Example:\n  cargo xylem pack web -o web.img")]
+    Pack(Pack),
+    /// Begins a server or a system, ready to run.
+    #[command(subcommand)]
+    New(New),
     /// Ends a domain.
     #[command(after_help = "Example:\n  cargo xylem stop web")]
     Stop(Stop),
@@ -104,6 +113,51 @@ pub struct Run {
     /// Uses this packed image instead of packing one; with --kernel.
     #[arg(long, value_name = "FILE", requires = "kernel")]
     pub image: Option<PathBuf>,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// A system of boot/systems, or the path of a manifest.
+    pub system: String,
+    /// Shows what the compiler says.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// `pack`.
+#[derive(Debug, Args)]
+pub struct Pack {
+    /// A system of boot/systems, or the path of a manifest.
+    pub system: String,
+    /// The file to write.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Shows what the compiler says.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// `new`.
+#[derive(Debug, Subcommand)]
+pub enum New {
+    /// Writes servers/NAME: a library with a test, and a main that wires it.
+    #[command(after_help = "Example:\n  cargo xylem new server lamp\n  cargo test -p lamp")]
+    Server {
+        /// Its name: small letters, digits and `-`.
+        name: String,
+    },
+    /// Writes boot/systems/NAME.toml: a console, a log, and one server.
+    #[command(
+        after_help = "Examples:\n  cargo xylem new system lamp\n  cargo xylem new system night --server lamp"
+    )]
+    System {
+        /// Its name: small letters, digits and `-`.
+        name: String,
+        /// The server; the one of the same name by default, or else hello.
+        #[arg(long)]
+        server: Option<String>,
+    },
 }
 
 /// `stop`.

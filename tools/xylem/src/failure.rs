@@ -31,6 +31,16 @@ pub enum Failure {
         /// The packer's words.
         text: String,
     },
+    /// A name that nothing new can have.
+    #[error("`{name}` cannot be the name of a {what}: {reason}")]
+    Name {
+        /// What was to be made.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// The compiler was not content; it has said why.
     #[error("{what} does not compile; what the compiler said is above")]
     Compile {

@@ -5,8 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 mod failure;
 mod files;
+mod new;
 mod paint;
 mod place;
 mod rig_command;
@@ -28,6 +30,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(args),
+        Command::Pack(args) => check::pack(args),
+        Command::New(args) => new::new(args),
         Command::Stop(args) => stop::stop(args),
         Command::Console(args) => stop::console(args),
         Command::Test(args) => test::test(args),

@@ -115,10 +115,7 @@ pub fn build_and_pack(
 ) -> Result<Packed> {
     let parsed = Manifest::read(manifest)?;
     let images: Vec<&str> = parsed.images().into_iter().collect();
-    quiet_phase(progress, "build", || {
-        build(&["kernel"], KERNEL_TARGET, is_verbose)?;
-        build(&images, SERVER_TARGET, is_verbose)
-    })?;
+    build_all(&images, is_verbose, progress)?;
     let name = parsed
         .name
         .clone()
@@ -133,6 +130,30 @@ pub fn build_and_pack(
     })
 }
 
+/// Builds what a system needs, and packs it without writing anything.
+///
+/// # Errors
+/// [`Failure::Compile`], [`Failure::Manifest`].
+pub fn check(manifest: &Path, is_verbose: bool, progress: &dyn Progress) -> Result<pack::Packed> {
+    let parsed = Manifest::read(manifest)?;
+    let images: Vec<&str> = parsed.images().into_iter().collect();
+    build_all(&images, is_verbose, progress)?;
+    packed(manifest)
+}
+
+fn build_all(images: &[&str], is_verbose: bool, progress: &dyn Progress) -> Result<()> {
+    quiet_phase(progress, "build", || {
+        build(&["kernel"], KERNEL_TARGET, is_verbose)?;
+        build(images, SERVER_TARGET, is_verbose)
+    })
+}
+
+fn packed(manifest: &Path) -> Result<pack::Packed> {
+    let kernel = output(KERNEL_TARGET, "kernel");
+    pack::pack(manifest, &output(SERVER_TARGET, ""), &kernel)
+        .map_err(|report| Failure::Manifest { text: report.to_string() })
+}
+
 /// Takes what was built and packed before.
 pub fn ready(manifest: &Path, kernel: &Path, image: &Path) -> Result<Packed> {
     let parsed = Manifest::read(manifest).ok();
@@ -145,18 +166,22 @@ pub fn ready(manifest: &Path, kernel: &Path, image: &Path) -> Result<Packed> {
 
 /// Packs what was built; the image lies beside the programs.
 fn pack(manifest: &Path, name: &str) -> Result<PathBuf> {
-    let kernel = output(KERNEL_TARGET, "kernel");
-    let servers = output(SERVER_TARGET, "");
-    let packed = pack::pack(manifest, &servers, &kernel)
-        .map_err(|report| Failure::Manifest { text: report.to_string() })?;
-    let folder = servers.with_file_name("systems");
+    let packed = packed(manifest)?;
+    let folder = output(SERVER_TARGET, "").with_file_name("systems");
     std::fs::create_dir_all(&folder).context("create", &folder)?;
     let image = folder.join(format!("{name}.img"));
-    // Others may have the old image open: it is replaced, not rewritten.
-    let fresh = image.with_extension(format!("img.{}", std::process::id()));
-    std::fs::write(&fresh, &packed.image).context("write", &fresh)?;
-    std::fs::rename(&fresh, &image).context("replace", &image)?;
+    replace(&image, &packed.image)?;
     Ok(image)
+}
+
+/// Writes a file whose old version others may have open: it is replaced, not rewritten.
+///
+/// # Errors
+/// [`Failure::Io`].
+pub fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
+    let fresh = file.with_extension(format!("img.{}", std::process::id()));
+    std::fs::write(&fresh, bytes).context("write", &fresh)?;
+    std::fs::rename(&fresh, file).context("replace", file)
 }
 
 fn build(crates: &[&str], target: &str, is_verbose: bool) -> Result<()> {
