@@ -82,11 +82,7 @@ impl Core<'_> {
     ///
     /// # Errors
     /// See [`BootError`]; the domain cannot go on then.
-    pub fn boot<H: Hardware>(
-        &mut self,
-        hardware: &mut H,
-        boot: &Boot<'_>,
-    ) -> Result<(), BootError> {
+    pub fn boot(&mut self, hardware: &mut impl Hardware, boot: &Boot<'_>) -> Result<(), BootError> {
         for page in boot.free.iter().cloned().flatten() {
             self.frame_give(Frame(u32::try_from(page).unwrap_or(u32::MAX)));
         }
@@ -120,9 +116,9 @@ impl Core<'_> {
         Ok(())
     }
 
-    fn make_supervisor<H: Hardware>(
+    fn make_supervisor(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         header: &Header,
     ) -> Result<ThreadId, BootError> {
         self.slots.check(SUPERVISOR.0).ok_or(BootError::Counts)?;
@@ -141,9 +137,9 @@ impl Core<'_> {
         Ok(server)
     }
 
-    fn load_supervisor<H: Hardware>(
+    fn load_supervisor(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         server: ThreadId,
         header: &Header,
     ) -> Result<(), BootError> {
@@ -176,9 +172,9 @@ impl Core<'_> {
         Ok(())
     }
 
-    fn copy_segment<H: Hardware>(
+    fn copy_segment(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         server: ThreadId,
         segment: &Segment,
     ) -> Result<(), BootError> {
@@ -198,9 +194,9 @@ impl Core<'_> {
     }
 
     /// Maps new memory.
-    fn map_new<H: Hardware>(
+    fn map_new(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         server: ThreadId,
         address: u64,
         count: u32,
@@ -215,9 +211,9 @@ impl Core<'_> {
         Ok(Some(region))
     }
 
-    fn map_all<H: Hardware>(
+    fn map_all(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         server: ThreadId,
         mut mapping: Mapping,
     ) -> Result<(), BootError> {

@@ -17,7 +17,7 @@ use super::thread::{Fault, Saved, State};
 
 impl Core<'_> {
     /// The current thread trapped with these registers (`rip` and `rsp` included).
-    pub fn trap<H: Hardware>(&mut self, hardware: &mut H, vcpu: Vcpu, registers: TrapRegisters) {
+    pub fn trap(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu, registers: TrapRegisters) {
         let vcpu = self.enter(vcpu);
         let Some(thread) = self.running(vcpu) else { return };
         self.threads[thread].registers = TrapRegisters { r12: 0, r13: 0, ..registers };
@@ -32,7 +32,7 @@ impl Core<'_> {
         }
     }
 
-    fn trap_call<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId, index: u64) {
+    fn trap_call(&mut self, hardware: &mut impl Hardware, thread: ThreadId, index: u64) {
         let Some(handle) = self.handle_mut(thread, index) else {
             return self.fault_trap(hardware, thread, FaultKind::BadHandle, index);
         };
@@ -53,7 +53,7 @@ impl Core<'_> {
     }
 
     /// Calls a slot: the caller queues, and whoever waits there looks.
-    fn call<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId, handle: &Handle) {
+    fn call(&mut self, hardware: &mut impl Hardware, thread: ThreadId, handle: &Handle) {
         let callee = SlotId(handle.object);
         if self.slots[callee].state == SlotState::Off {
             return self.finish(thread, Status::Gone);
@@ -65,9 +65,9 @@ impl Core<'_> {
     }
 
     /// Puts a thread's call or fault into an inbox, in a new generation.
-    pub(super) fn present<H: Hardware>(
+    pub(super) fn present(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         thread: ThreadId,
         callee: SlotId,
         state: State,
@@ -98,7 +98,7 @@ impl Core<'_> {
         };
     }
 
-    fn trap_reply_wait<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId, token: u64) {
+    fn trap_reply_wait(&mut self, hardware: &mut impl Hardware, thread: ThreadId, token: u64) {
         if token != 0 {
             self.reply(hardware, thread, token);
         }
@@ -118,20 +118,20 @@ impl Core<'_> {
     }
 
     /// A server that waits has done its turn, and runs on its own account from here on.
-    fn end_turn<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId) {
+    fn end_turn(&mut self, hardware: &mut impl Hardware, thread: ThreadId) {
         self.charge(hardware, self.here);
         let thread = &mut self.threads[thread];
         thread.payer = thread.own;
         thread.turn = 0;
     }
 
-    fn trap_reply<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId, token: u64) {
+    fn trap_reply(&mut self, hardware: &mut impl Hardware, thread: ThreadId, token: u64) {
         self.reply(hardware, thread, token);
         self.finish(thread, Status::Ok);
     }
 
     /// Answers a call with the thread's message; a token that is not good is counted and dropped.
-    fn reply<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId, token: u64) {
+    fn reply(&mut self, hardware: &mut impl Hardware, thread: ThreadId, token: u64) {
         let TrapRegisters { rdi, words, .. } = self.threads[thread].registers;
         let Some(caller) = self.token_holder(thread, Token::from_bits(token << 8)) else {
             self.stale_tokens += 1;
@@ -153,7 +153,7 @@ impl Core<'_> {
         (same && taken && caller.callee == self.threads[thread].inbox).then_some(holder)
     }
 
-    fn trap_notify<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId, index: u64) {
+    fn trap_notify(&mut self, hardware: &mut impl Hardware, thread: ThreadId, index: u64) {
         let Some(handle) = self.handle_mut(thread, index).copied() else {
             return self.fault_trap(hardware, thread, FaultKind::BadHandle, index);
         };
@@ -171,15 +171,15 @@ impl Core<'_> {
     }
 
     /// Ends a call of a thread without an answer.
-    fn fail<H: Hardware>(&mut self, hardware: &mut H, caller: ThreadId, status: Status) {
+    fn fail(&mut self, hardware: &mut impl Hardware, caller: ThreadId, status: Status) {
         self.finish(caller, status);
         self.make_ready(hardware, caller, Place::Back);
     }
 
     /// Ends all calls that wait in a slot's queue.
-    pub(super) fn fail_queued<H: Hardware>(
+    pub(super) fn fail_queued(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         slot: SlotId,
         status: Status,
     ) {
@@ -190,9 +190,9 @@ impl Core<'_> {
     }
 
     /// Ends all calls that a slot's server took.
-    pub(super) fn fail_taken<H: Hardware>(
+    pub(super) fn fail_taken(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         slot: SlotId,
         status: Status,
     ) {
@@ -205,7 +205,7 @@ impl Core<'_> {
     }
 
     /// Takes a thread out of whatever it waits for, and leaves it stopped.
-    pub(super) fn withdraw<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId) {
+    pub(super) fn withdraw(&mut self, hardware: &mut impl Hardware, thread: ThreadId) {
         match self.threads[thread].state {
             State::Ready => self.unready(thread),
             State::Running if self.threads[thread].vcpu != self.here.raw() => {
@@ -239,7 +239,7 @@ impl Core<'_> {
     }
 
     /// Ends the call of a thread with `Cancelled`, or its wait with nothing; true if there was either.
-    pub(super) fn cancel<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId) -> bool {
+    pub(super) fn cancel(&mut self, hardware: &mut impl Hardware, thread: ThreadId) -> bool {
         match self.threads[thread].state {
             State::Queued | State::Awaiting => {
                 self.withdraw(hardware, thread);
@@ -256,7 +256,7 @@ impl Core<'_> {
     }
 
     /// Stops a thread for a reason and tells the supervisor; the supervisor's own fault ends the domain.
-    pub(super) fn fault<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId, fault: Fault) {
+    pub(super) fn fault(&mut self, hardware: &mut impl Hardware, thread: ThreadId, fault: Fault) {
         if self.threads[thread].own == SUPERVISOR {
             self.fatal = Some(fault.into());
             return;
@@ -266,9 +266,9 @@ impl Core<'_> {
     }
 
     /// A trap broke a rule. The address told, and gone on from if the handler says so, is that of the trap.
-    pub(super) fn fault_trap<H: Hardware>(
+    pub(super) fn fault_trap(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         thread: ThreadId,
         kind: FaultKind,
         address: u64,
@@ -279,7 +279,7 @@ impl Core<'_> {
         self.fault(hardware, thread, Fault { kind, address, error: 0, rip, rsp });
     }
 
-    fn answer_fault<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId, verdict: u64) {
+    fn answer_fault(&mut self, hardware: &mut impl Hardware, thread: ThreadId, verdict: u64) {
         self.threads[thread].fault = None;
         if verdict == 0 {
             self.threads[thread].turn = 0;

@@ -7,7 +7,7 @@ use abi::Word;
 use abi::kernel::control::{Error, HandleKind, MAY_PRINT, SUPERVISOR_SERVER};
 
 use super::Core;
-use super::table::{PortId, SlotId, ThreadId, WindowId};
+use super::table::{PortId, SlotId, ThreadId, WindowId, clamp};
 use super::thread::Life;
 
 /// Right: may be called.
@@ -80,10 +80,9 @@ impl Core<'_> {
     /// An entry of a thread's table; `None` beyond its end.
     pub(super) fn handle_mut(&mut self, thread: ThreadId, index: u64) -> Option<&mut Handle> {
         let thread = &self.threads[thread];
-        if index >= u64::from(thread.handles_count) {
-            return None;
-        }
-        self.handles.get_mut(usize::try_from(u64::from(thread.handles) + index).ok()?)
+        let index = u16::try_from(index).ok().filter(|index| *index < thread.handles_count)?;
+        let index = clamp(index, thread.handles_count);
+        self.handles.get_mut(usize::try_from(thread.handles + u32::from(index)).ok()?)
     }
 
     /// A copy of an entry of a thread's table.

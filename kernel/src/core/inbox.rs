@@ -18,7 +18,7 @@ use abi::kernel::control::SlotState;
 
 impl Core<'_> {
     /// Sets bits and wakes who waits for them. Into a slot that is off: counted and dropped.
-    pub(super) fn raise<H: Hardware>(&mut self, hardware: &mut H, slot: SlotId, bits: u64) {
+    pub(super) fn raise(&mut self, hardware: &mut impl Hardware, slot: SlotId, bits: u64) {
         if self.slots[slot].state == SlotState::Off {
             self.lost_notifications += 1;
             return;
@@ -31,7 +31,7 @@ impl Core<'_> {
     }
 
     /// Makes the thread that waits at an inbox look at it.
-    pub(super) fn wake<H: Hardware>(&mut self, hardware: &mut H, slot: SlotId) {
+    pub(super) fn wake(&mut self, hardware: &mut impl Hardware, slot: SlotId) {
         if let Some(thread) = self.slots[slot].parked.some() {
             self.slots[slot].parked = ThreadId::NONE;
             self.make_ready(hardware, thread, Place::Back);
@@ -39,12 +39,7 @@ impl Core<'_> {
     }
 
     /// Puts a caller into a queue: the most urgent first, first come first served among equals.
-    pub(super) fn enqueue<H: Hardware>(
-        &mut self,
-        hardware: &mut H,
-        slot: SlotId,
-        caller: ThreadId,
-    ) {
+    pub(super) fn enqueue(&mut self, hardware: &mut impl Hardware, slot: SlotId, caller: ThreadId) {
         let priority = self.threads[caller].priority;
         let mut before = ThreadId::NONE;
         let mut after = self.slots[slot].first_caller;

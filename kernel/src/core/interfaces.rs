@@ -28,9 +28,9 @@ struct Kernel<'k, 'a, H> {
 
 impl Core<'_> {
     /// Serves a call through a handle to the kernel.
-    pub(super) fn kernel_call<H: Hardware>(
+    pub(super) fn kernel_call(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         thread: ThreadId,
         handle: &Handle,
     ) {

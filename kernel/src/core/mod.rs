@@ -149,7 +149,7 @@ impl<'a> Core<'a> {
     }
 
     /// The current thread caused an exception; the machine saved its full frame.
-    pub fn exception<H: Hardware>(&mut self, hardware: &mut H, vcpu: Vcpu, exception: Exception) {
+    pub fn exception(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu, exception: Exception) {
         let vcpu = self.enter(vcpu);
         if let Some(thread) = self.running(vcpu) {
             self.threads[thread].saved = Saved::Frame;

@@ -70,7 +70,7 @@ impl Core<'_> {
     }
 
     /// An event channel fired; the machine has masked it and cleared it. Unknown ones stay masked and are counted.
-    pub fn event<H: Hardware>(&mut self, hardware: &mut H, vcpu: Vcpu, channel: u32) {
+    pub fn event(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu, channel: u32) {
         self.enter(vcpu);
         let known = self.channel(channel).and_then(|channel| channel.0.some());
         let Some(id) = known else {
@@ -117,7 +117,7 @@ impl Core<'_> {
     }
 
     /// Lets events of a slot's ports come again; held ones wait.
-    pub(super) fn unmask_ports<H: Hardware>(&mut self, hardware: &mut H, slot: SlotId) {
+    pub(super) fn unmask_ports(&mut self, hardware: &mut impl Hardware, slot: SlotId) {
         let mut at = self.slots[slot].first_port;
         while let Some(id) = at.some() {
             at = self.ports[id].next;
@@ -131,7 +131,7 @@ impl Core<'_> {
     }
 
     /// The time of some held ports has come: lets their events come again where the owner waits. Returns the next such time.
-    pub(super) fn arm_due_ports<H: Hardware>(&mut self, hardware: &mut H, now: u64) -> u64 {
+    pub(super) fn arm_due_ports(&mut self, hardware: &mut impl Hardware, now: u64) -> u64 {
         let mut earliest = u64::MAX;
         for id in self.ports.numbers() {
             let Port { slot, arm_at, .. } = self.ports[id];
@@ -152,7 +152,7 @@ impl Core<'_> {
     }
 
     /// Sends a port's event; nothing happens if it is not open.
-    pub(super) fn send<H: Hardware>(&mut self, hardware: &mut H, id: PortId) {
+    pub(super) fn send(&mut self, hardware: &mut impl Hardware, id: PortId) {
         if self.ports[id].open {
             hardware.channel_send(self.ports[id].channel);
         } else {
@@ -161,9 +161,9 @@ impl Core<'_> {
     }
 
     /// Opens a port; returns the number of its event channel.
-    pub(super) fn port_open<H: Hardware>(
+    pub(super) fn port_open(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: PortId,
     ) -> Result<u32, Error> {
         let Port { kind, peer, slot, open, .. } = self.ports[id];
@@ -187,9 +187,9 @@ impl Core<'_> {
     }
 
     /// Closes a port, if it is open.
-    pub(super) fn port_close<H: Hardware>(
+    pub(super) fn port_close(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: PortId,
     ) -> Result<(), Error> {
         let number = self.opened(id)?.channel;
@@ -211,9 +211,9 @@ impl Core<'_> {
     }
 
     /// Ends `hold` some time from now.
-    pub(super) fn port_arm<H: Hardware>(
+    pub(super) fn port_arm(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: PortId,
         after: u64,
     ) -> Result<(), Error> {

@@ -81,9 +81,9 @@ const PAGES_MOST: u32 = ENTRIES * ENTRIES;
 
 impl Core<'_> {
     /// Makes a region without memory.
-    pub(super) fn region_create<H: Hardware>(
+    pub(super) fn region_create(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         pages: u32,
         flags: u32,
     ) -> Result<RegionId, Error> {
@@ -104,9 +104,9 @@ impl Core<'_> {
     }
 
     /// Gives a region up to 32 zeroed pages; returns how many are missing still.
-    pub(super) fn region_extend<H: Hardware>(
+    pub(super) fn region_extend(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: RegionId,
     ) -> Result<u32, Error> {
         if self.regions[id].flags & SEALED != 0 {
@@ -126,7 +126,7 @@ impl Core<'_> {
         Ok(self.regions[id].pages - self.regions[id].present)
     }
 
-    fn extend_by_page<H: Hardware>(&mut self, hardware: &mut H, id: RegionId) -> Result<(), Error> {
+    fn extend_by_page(&mut self, hardware: &mut impl Hardware, id: RegionId) -> Result<(), Error> {
         let Region { present, root, depth, .. } = self.regions[id];
         let (high, low) = place(present);
         let leaf = match (depth, low) {
@@ -153,9 +153,9 @@ impl Core<'_> {
     }
 
     /// A page of a region, if it has that many.
-    pub(super) fn region_frame<H: Hardware>(
+    pub(super) fn region_frame(
         &self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: RegionId,
         page: u32,
     ) -> Option<Frame> {
@@ -188,9 +188,9 @@ impl Core<'_> {
     }
 
     /// Frees up to 32 pages of a region, from its end on; returns how many are left. At 0 the region is gone.
-    pub(super) fn region_free<H: Hardware>(
+    pub(super) fn region_free(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: RegionId,
     ) -> Result<u32, Error> {
         if id.0 < REGIONS_FIXED {
@@ -216,7 +216,7 @@ impl Core<'_> {
         Ok(present)
     }
 
-    fn shrink_by_page<H: Hardware>(&mut self, hardware: &mut H, id: RegionId) {
+    fn shrink_by_page(&mut self, hardware: &mut impl Hardware, id: RegionId) {
         let Region { present, root, depth, .. } = self.regions[id];
         let last = present.saturating_sub(1);
         if let Some(frame) = self.region_frame(hardware, id, last) {

@@ -92,9 +92,9 @@ impl Core<'_> {
     }
 
     /// Makes a thread ready; another vCPU is kicked if it should run it now.
-    pub(super) fn make_ready<H: Hardware>(
+    pub(super) fn make_ready(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         thread: ThreadId,
         place: Place,
     ) {
@@ -157,7 +157,7 @@ impl Core<'_> {
     }
 
     /// Charges the time that passed to the thread that used it and to the account that pays.
-    pub(super) fn charge<H: Hardware>(&mut self, hardware: &mut H, vcpu: VcpuId) {
+    pub(super) fn charge(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
         let (now, stolen) = (hardware.now(), hardware.stolen(Vcpu(vcpu.0)));
         let processor = &mut self.vcpus[vcpu];
         let withheld = stolen.saturating_sub(processor.stolen);
@@ -174,7 +174,7 @@ impl Core<'_> {
     }
 
     /// The current thread used more time between two waits than its slot allows: faults it.
-    pub(super) fn check_turn<H: Hardware>(&mut self, hardware: &mut H, vcpu: VcpuId) {
+    pub(super) fn check_turn(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
         let Some(current) = self.running(vcpu) else { return };
         let thread = &self.threads[current];
         let longest = self.slots[thread.own].longest;
@@ -193,13 +193,13 @@ impl Core<'_> {
     }
 
     /// Lets others of the same priority run.
-    pub(super) fn pause<H: Hardware>(&mut self, hardware: &mut H, thread: ThreadId) {
+    pub(super) fn pause(&mut self, hardware: &mut impl Hardware, thread: ThreadId) {
         self.threads[thread].slice = SLICE;
         self.make_ready(hardware, thread, Place::Back);
     }
 
     /// What the vCPU does now: the last call of each entry to the kernel.
-    pub fn next<H: Hardware>(&mut self, hardware: &mut H, vcpu: Vcpu) -> Next {
+    pub fn next(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) -> Next {
         let vcpu = self.enter(vcpu);
         if let Some(fault) = self.fatal {
             return Next::Fatal(fault);
@@ -216,7 +216,7 @@ impl Core<'_> {
     }
 
     /// Puts the current thread back into its queue if another is to run instead.
-    fn yield_current<H: Hardware>(&mut self, hardware: &mut H, vcpu: VcpuId) {
+    fn yield_current(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
         let Some(current) = self.running(vcpu) else { return };
         let Some(top) = self.vcpus[vcpu].top() else { return };
         let thread = &self.threads[current];
@@ -228,7 +228,7 @@ impl Core<'_> {
     }
 
     /// Takes the first of the highest priority that has time left and whose wait has really ended.
-    fn pick<H: Hardware>(&mut self, hardware: &mut H, vcpu: VcpuId) -> Option<ThreadId> {
+    fn pick(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) -> Option<ThreadId> {
         while let Some(top) = self.vcpus[vcpu].top() {
             let thread = self.vcpus[vcpu].first(top);
             self.unready(thread);
@@ -255,7 +255,7 @@ impl Core<'_> {
     }
 
     /// Arms the timer if it would fire too late.
-    fn arm<H: Hardware>(&mut self, hardware: &mut H, vcpu: VcpuId) {
+    fn arm(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
         let wanted = self.vcpus[vcpu].earliest.min(self.end_of_run(vcpu));
         if wanted < self.vcpus[vcpu].armed {
             self.vcpus[vcpu].armed = wanted;

@@ -18,9 +18,9 @@ use super::thread::{Life, Saved, State, Thread};
 
 impl Core<'_> {
     /// Makes an empty server in a slot that has none.
-    pub(super) fn server_create<H: Hardware>(
+    pub(super) fn server_create(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         slot: SlotId,
         handles: u16,
     ) -> Result<ThreadId, Error> {
@@ -54,9 +54,9 @@ impl Core<'_> {
     }
 
     /// Takes a server apart, some pages at a time; true when it is gone.
-    pub(super) fn server_destroy<H: Hardware>(
+    pub(super) fn server_destroy(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: ThreadId,
     ) -> Result<bool, Error> {
         match self.threads[id].life {
@@ -76,7 +76,7 @@ impl Core<'_> {
     }
 
     /// Takes a server out of its slot, stopped. If the slot was up, its clients learn of it.
-    fn detach<H: Hardware>(&mut self, hardware: &mut H, id: ThreadId) {
+    fn detach(&mut self, hardware: &mut impl Hardware, id: ThreadId) {
         self.stop(hardware, id);
         let slot = self.threads[id].own;
         if self.slots[slot].state == SlotState::Up {
@@ -95,7 +95,7 @@ impl Core<'_> {
     }
 
     /// Unmaps up to 32 pages; true when there are no more.
-    fn unmap_some<H: Hardware>(&mut self, hardware: &mut H, id: ThreadId) -> bool {
+    fn unmap_some(&mut self, hardware: &mut impl Hardware, id: ThreadId) -> bool {
         for _ in 0..PAGES_PER_CALL {
             match hardware.space_next(id.0, self.threads[id].cursor) {
                 Ok(Some((address, ..))) => {
@@ -113,9 +113,9 @@ impl Core<'_> {
     }
 
     /// Starts a stopped thread.
-    pub(super) fn thread_start<H: Hardware>(
+    pub(super) fn thread_start(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: ThreadId,
         (rip, rsp, argument): (u64, u64, u64),
     ) -> Result<(), Error> {
@@ -137,7 +137,7 @@ impl Core<'_> {
     }
 
     /// Stops a thread wherever it is.
-    pub(super) fn stop<H: Hardware>(&mut self, hardware: &mut H, id: ThreadId) {
+    pub(super) fn stop(&mut self, hardware: &mut impl Hardware, id: ThreadId) {
         self.withdraw(hardware, id);
         let thread = &mut self.threads[id];
         thread.fault = None;
@@ -151,9 +151,9 @@ impl Core<'_> {
     }
 
     /// Five registers of a thread that stands still.
-    pub(super) fn thread_registers<H: Hardware>(
+    pub(super) fn thread_registers(
         &self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: ThreadId,
         set: u8,
     ) -> Result<[u64; 5], Error> {

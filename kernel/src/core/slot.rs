@@ -103,9 +103,9 @@ impl Core<'_> {
     }
 
     /// Moves a slot to another state; what that means for calls is said at `kernel.control.slot_state`.
-    pub(super) fn slot_state<H: Hardware>(
+    pub(super) fn slot_state(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: SlotId,
         state: SlotState,
     ) -> Result<(), Error> {
@@ -125,7 +125,7 @@ impl Core<'_> {
     }
 
     /// What a restart means for a slot's clients.
-    pub(super) fn reset<H: Hardware>(&mut self, hardware: &mut H, id: SlotId) {
+    pub(super) fn reset(&mut self, hardware: &mut impl Hardware, id: SlotId) {
         self.fail_queued(hardware, id, Status::Reset);
         self.fail_taken(hardware, id, Status::Restarted);
         for handle in self.handles.iter_mut() {

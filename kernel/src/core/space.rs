@@ -35,9 +35,9 @@ fn is_user(address: u64, count: u32) -> bool {
 
 impl Core<'_> {
     /// Maps up to 32 pages; returns how many.
-    pub(super) fn map<H: Hardware>(
+    pub(super) fn map(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         server: ThreadId,
         mapping: &Mapping,
     ) -> Result<u32, Error> {
@@ -62,9 +62,9 @@ impl Core<'_> {
         Ok(count)
     }
 
-    fn map_page<H: Hardware>(
+    fn map_page(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         server: ThreadId,
         mapping: &Mapping,
         page: u32,
@@ -90,9 +90,9 @@ impl Core<'_> {
     }
 
     /// Unmaps what is mapped at up to 32 addresses; returns how many addresses were done.
-    pub(super) fn unmap<H: Hardware>(
+    pub(super) fn unmap(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         server: ThreadId,
         address: u64,
         count: u32,
@@ -108,9 +108,9 @@ impl Core<'_> {
     }
 
     /// Unmaps one page, if there is one.
-    pub(super) fn unmap_page<H: Hardware>(
+    pub(super) fn unmap_page(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         server: ThreadId,
         address: u64,
     ) {

@@ -57,6 +57,15 @@ numbers! {
     VcpuId
 }
 
+/// The index, and 0 if it is not below `count`: by arithmetic, so that a processor which guesses that a check before it will
+/// pass does not read beyond a table meanwhile.
+pub fn clamp(index: u16, count: u16) -> u16 {
+    let below = (i32::from(index) - i32::from(count)) >> 31;
+    // -1 keeps all bits of the index, 0 none; the compiler must not make a branch of it.
+    let [low, high, ..] = core::hint::black_box(below).to_le_bytes();
+    index & u16::from_le_bytes([low, high])
+}
+
 /// A table of objects of one kind.
 #[derive(Debug)]
 pub struct Table<'a, N, T> {
@@ -75,7 +84,8 @@ impl<'a, N: Number, T: Default> Table<'a, N, T> {
 
     /// The typed number, if there is such an object.
     pub fn check(&self, raw: u16) -> Option<N> {
-        (usize::from(raw) < self.items.len()).then(|| N::from_raw(raw))
+        let count = u16::try_from(self.items.len()).unwrap_or(u16::MAX);
+        (raw < count).then(|| N::from_raw(clamp(raw, count)))
     }
 
     /// All numbers.
@@ -102,5 +112,20 @@ impl<N: Number, T> IndexMut<N> for Table<'_, N, T> {
     fn index_mut(&mut self, number: N) -> &mut T {
         debug_assert!(usize::from(number.raw()) < self.items.len(), "number {}", number.raw());
         self.items.get_mut(usize::from(number.raw())).unwrap_or(&mut self.spare)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clamp;
+
+    #[test]
+    fn indexes_below_the_count_stay_and_others_become_zero() {
+        for count in [0, 1, 7, 256, u16::MAX] {
+            for index in [0, 1, 6, 7, 255, 256, u16::MAX - 1, u16::MAX] {
+                let expected = if index < count { index } else { 0 };
+                assert_eq!(clamp(index, count), expected, "{index} of {count}");
+            }
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::table::{Number, ThreadId, VcpuId};
 
 impl Core<'_> {
     /// The vCPU's timer fired (it is no longer armed).
-    pub fn timer<H: Hardware>(&mut self, hardware: &mut H, vcpu: Vcpu) {
+    pub fn timer(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) {
         let vcpu = self.enter(vcpu);
         self.vcpus[vcpu].armed = u64::MAX;
         self.charge(hardware, vcpu);
@@ -23,7 +23,7 @@ impl Core<'_> {
     }
 
     /// Raises what is due; returns the next deadline.
-    fn expire<H: Hardware>(&mut self, hardware: &mut H, vcpu: VcpuId, now: u64) -> u64 {
+    fn expire(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId, now: u64) -> u64 {
         let mut earliest = self.arm_due_ports(hardware, now);
         for id in self.threads.numbers() {
             let thread = &mut self.threads[id];
@@ -42,9 +42,9 @@ impl Core<'_> {
     }
 
     /// Sets a server's timer; 0 disarms it, a time that has passed rings at once.
-    pub(super) fn set_deadline<H: Hardware>(
+    pub(super) fn set_deadline(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         thread: ThreadId,
         deadline: u64,
     ) {

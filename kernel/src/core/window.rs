@@ -71,9 +71,9 @@ impl Core<'_> {
     }
 
     /// Grants pages of the caller to the window's peer: all of them or none.
-    pub(super) fn window_grant<H: Hardware>(
+    pub(super) fn window_grant(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: WindowId,
         server: ThreadId,
         request: &Request,
@@ -101,9 +101,9 @@ impl Core<'_> {
     }
 
     /// The page of a request, if the caller may grant it.
-    fn grantable<H: Hardware>(
+    fn grantable(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         server: ThreadId,
         request: &Request,
         page: u32,
@@ -134,7 +134,7 @@ impl Core<'_> {
     }
 
     /// Takes a grant back; true unless the peer still has it mapped.
-    fn ungrant<H: Hardware>(&mut self, hardware: &mut H, id: WindowId, entry: u32) -> bool {
+    fn ungrant(&mut self, hardware: &mut impl Hardware, id: WindowId, entry: u32) -> bool {
         let Some(grant) = self.grant_mut(entry).filter(|grant| grant.live) else { return true };
         if !hardware.ungrant(entry + GRANTS_RESERVED) {
             return false;
@@ -152,9 +152,9 @@ impl Core<'_> {
     }
 
     /// Takes some grants back; returns how many the peer still has mapped.
-    pub(super) fn window_revoke<H: Hardware>(
+    pub(super) fn window_revoke(
         &mut self,
-        hardware: &mut H,
+        hardware: &mut impl Hardware,
         id: WindowId,
         first: u32,
         count: u32,
@@ -175,7 +175,7 @@ impl Core<'_> {
     }
 
     /// Takes back up to 32 of a window's grants, going round; returns how many are in use still.
-    pub(super) fn window_reset<H: Hardware>(&mut self, hardware: &mut H, id: WindowId) -> u32 {
+    pub(super) fn window_reset(&mut self, hardware: &mut impl Hardware, id: WindowId) -> u32 {
         let Window { first, count, mut cursor, .. } = self.windows[id];
         for _ in 0..count.min(PAGES_PER_CALL) {
             self.ungrant(hardware, id, first + cursor);
