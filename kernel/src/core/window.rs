@@ -15,6 +15,9 @@ use super::table::{RegionId, ThreadId, WindowId};
 /// of grants is reference `n + GRANTS_RESERVED`.
 pub const GRANTS_RESERVED: u32 = 8;
 
+/// Grants that one call of `window_reset` looks at, at most.
+const TRIED_AT_ONCE: u32 = 256;
+
 /// A window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
@@ -174,10 +177,17 @@ impl Core<'_> {
         (first + GRANTS_RESERVED, count)
     }
 
-    /// Takes back up to 32 of a window's grants, going round; returns how many are in use still.
+    /// Takes back up to 32 of a window's grants, going round; returns how many are in use still. Those that the peer keeps
+    /// do not count, as far as there are not too many of them in a row.
     pub(super) fn window_reset(&mut self, hardware: &mut impl Hardware, id: WindowId) -> u32 {
-        let Window { first, count, mut cursor, .. } = self.windows[id];
-        for _ in 0..count.min(PAGES_PER_CALL) {
+        let Window { first, count, mut cursor, live, .. } = self.windows[id];
+        let mut tried = 0;
+        for _ in 0..count {
+            let taken = live - self.windows[id].live;
+            if taken == PAGES_PER_CALL || tried == TRIED_AT_ONCE {
+                break;
+            }
+            tried += u32::from(self.grant_mut(first + cursor).is_some_and(|grant| grant.live));
             self.ungrant(hardware, id, first + cursor);
             cursor = if cursor + 1 < count { cursor + 1 } else { 0 };
         }

@@ -268,7 +268,7 @@ fn references_a_peer_keeps_do_not_stop_the_reset_of_others() {
     }
     w.model.held.extend(8..38);
     let left: [u32; 3] = core::array::from_fn(|_| w.core.window_reset(&mut w.model, WINDOW));
-    assert_eq!(left, [78, 46, 30]);
+    assert_eq!(left, [48, 30, 30]);
 }
 
 #[test]
