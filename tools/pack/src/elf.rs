@@ -151,6 +151,7 @@ impl Elf {
     /// Why it cannot be used.
     pub fn parse(_name: &str, bytes: &[u8]) -> Result<Self, Reason> {
         let file = open(bytes)?;
+        check_static(&file, bytes)?;
         let segments = segments(&file, bytes)?;
         let entry = file.entry();
         let inside = |segment: &Segment| {
@@ -260,6 +261,20 @@ impl Elf {
             self.needs.iter().enumerate().all(|(at, need)| usize::from(need.index) == at);
         if numbered { Ok(()) } else { Err(broken()) }
     }
+}
+
+fn check_static(file: &ElfFile64<'_, Endianness>, bytes: &[u8]) -> Result<(), Reason> {
+    let (endian, header) = (file.endian(), file.elf_header());
+    let headers = header.program_headers(endian, bytes);
+    let headers =
+        headers.map_err(|error| Reason::new(format!("is damaged: {error}"), "build it again"))?;
+    let is_linked = |header: &elf::ProgramHeader64<Endianness>| {
+        matches!(header.p_type(endian), elf::PT_INTERP | elf::PT_DYNAMIC | elf::PT_TLS)
+    };
+    if header.e_type(endian) != elf::ET_EXEC || headers.iter().any(is_linked) {
+        return Err(Reason::new("is not linked statically", BUILD));
+    }
+    Ok(())
 }
 
 fn segments(file: &ElfFile64<'_, Endianness>, bytes: &[u8]) -> Result<Vec<Segment>, Reason> {

@@ -8,6 +8,7 @@
 pub mod elf;
 pub mod image;
 pub mod manifest;
+pub mod owners;
 pub mod plan;
 pub mod report;
 pub mod rules;
@@ -59,6 +60,7 @@ pub fn pack(manifest: &Path, servers: &Path, kernel: &Path) -> Result<Packed, Re
         images.insert(image, parsed);
     }
     let plan = plan::Plan::new(&manifest, &images)?;
+    owners::records(&manifest, &plan.slots)?;
     let (image, pages) = image::write(&plan);
     manifest.check_memory(pages)?;
     let system = rules::proof(&manifest, &image)?;

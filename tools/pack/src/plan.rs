@@ -10,6 +10,7 @@ use ipc::system::{
 
 use crate::elf::{Elf, End};
 use crate::manifest::{self, Manifest, Server};
+use crate::owners;
 use crate::report::Report;
 use crate::rules;
 
@@ -59,6 +60,7 @@ impl<'a> Plan<'a> {
         });
         let mut planner = Planner { manifest, servers: named.collect(), errors: Vec::new() };
         planner.errors = rules::check(manifest, &planner.servers);
+        planner.errors.extend(owners::check(manifest, &planner.servers));
         planner.check_slots();
         let wires = planner.wires();
         planner.check_wires(&wires);
@@ -85,7 +87,6 @@ impl<'a> Planner<'a> {
         else {
             return;
         };
-        let mut devices: BTreeMap<String, &str> = BTreeMap::new();
         for (name, server, elf) in self.servers.clone() {
             if name != "supervisor" && *server.priority.get_ref() >= top {
                 let what = format!("`{name}` is not below the supervisor's priority {top}");
@@ -110,14 +111,6 @@ impl<'a> Planner<'a> {
                         None => "leave `device` out, or use another image".into(),
                     };
                     self.error(manifest.at(span.clone(), &what, &help));
-                }
-                if let Some(other) = devices.insert(device.clone(), name) {
-                    let what = format!("`{device}` is given to `{other}` and to `{name}`");
-                    self.error(manifest.at(
-                        span,
-                        &what,
-                        "a device has one owner: give each its own",
-                    ));
                 }
             }
         }

@@ -127,9 +127,12 @@ fn sound() -> Vec<(&'static str, Vec<u8>)> {
     let waiting = [need(0, "sample", "sample"), method(2, "await", AWAIT, USED | WAIT, 0)];
     let wide = Record { b: 1, ..need(0, "sample", "sample") };
     let grant = Record { flags: GRANTABLE, b: 1, ..serves("sample", 1) };
-    let list: [(&str, Builder); 18] = [
+    let list: [(&str, Builder); 19] = [
         ("supervisor", Builder::new(&[serves("supervisor", 220), memory(16, 64)])),
-        ("calling-supervisor", Builder::new(&[need(0, "sample", "sample"), ask])),
+        (
+            "calling-supervisor",
+            Builder::new(&[serves("supervisor", 220), need(0, "sample", "sample"), ask]),
+        ),
         ("log", Builder::new(&[serves("log", 4)])),
         ("idle", Builder::new(&[])),
         ("plain", Builder::new(&[need(0, "log", "log")])),
@@ -143,6 +146,7 @@ fn sound() -> Vec<(&'static str, Vec<u8>)> {
         ("waiting-server", Builder::new(&[&server(2)[..], &waiting[..]].concat())),
         ("granting-server", Builder::new(&[grant])),
         ("vif-driver", Builder::new(&[device("vif")])),
+        ("vbd-driver", Builder::new(&[device("vbd")])),
         ("store", Builder::new(&[device("store")])),
         ("deep-stack", Builder::new(&[memory(257, 1)])),
         ("no-stack", Builder::new(&[memory(0, 1)])),
@@ -174,9 +178,19 @@ fn damaged() -> Vec<(&'static str, Vec<u8>)> {
         ("five-segments", loads([vec![TEXT], (0..4).map(page).collect()].concat())),
     ];
     let mut all: Vec<_> = list.into_iter().map(|(name, builder)| (name, builder.bytes())).collect();
+    // The file's type, and the type of its second program header.
+    all.push(("position-independent", poked(16, 3)));
+    all.push(("thread-local", poked(64 + 56, 7)));
     all.push(("not-an-elf", b"#!/bin/sh\n".to_vec()));
     all.push(("header-only", Builder::new(&[]).bytes().into_iter().take(64).collect()));
     all
+}
+
+/// A sound server with one byte changed.
+fn poked(at: usize, value: u8) -> Vec<u8> {
+    let mut bytes = Builder::new(&[]).bytes();
+    bytes[at] = value;
+    bytes
 }
 
 /// The kernels: `good`, `no-note`, `stale`, `not-an-elf`.
