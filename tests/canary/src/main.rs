@@ -25,7 +25,7 @@ fn look() -> ! {
         stains += left.iter().filter(|&&value| value != 0).count() as u32;
         if round % 64 == 0 {
             lost +=
-                u32::from(!registers::survive(0x5a5a_0000_0000_0000 | u64::from(round), 2_000_000));
+                u32::from(!registers::survive(0x5a5a_0000_0000_0000 | u64::from(round), 200_000));
         }
     }
     if stains == 0 && lost == 0 {

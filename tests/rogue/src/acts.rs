@@ -146,7 +146,7 @@ fn kernel_stack_trap() {
 fn wild_stack_interrupt() {
     // SAFETY: none; the pop at the end faults, and that is the test.
     unsafe {
-        asm!("mov rsp, {}", "mov ecx, 50000000", "2:", "dec ecx", "jnz 2b", "pop rax",
+        asm!("mov rsp, {}", "mov ecx, 20000000", "2:", "dec ecx", "jnz 2b", "pop rax",
              in(reg) 0xffff_ffff_8020_0000u64, options(noreturn))
     }
 }
@@ -216,20 +216,20 @@ fn alignment_check() {
 
 fn flood_call() {
     let status = ipc::status::Client::new(rt::Trap, crate::wiring::status.handle);
-    for _ in 0..20_000 {
+    for _ in 0..2_000 {
         let _ = status.snapshot();
     }
 }
 
 fn flood_notify() {
-    for _ in 0..100_000 {
+    for _ in 0..1_000 {
         rt::Trap.notify(crate::wiring::status.handle);
         rt::Trap.notify(crate::wiring::log.handle);
     }
 }
 
 fn flood_log() {
-    for i in 0..20_000u32 {
+    for i in 0..2_000u32 {
         rt::log!("flood {i} {STACK_END}");
     }
 }
