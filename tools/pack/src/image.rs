@@ -1,21 +1,17 @@
 //! The bytes of the boot image.
 
-use abi::image::{Counts, HEADER, Header, SEGMENTS, Segment as RootSegment, sha256};
-use abi::kernel::control::{Access, REGIONS_FIXED};
-use abi::layout::{
-    BOOT_IMAGE, CLOCK, DEVICE, HEAP, PAGE, SCRATCH, SCRATCH_PAGES, STACK_END, START, START_PAGES,
-};
-use ipc::system::{Image, Rights, Segment, Slot, Symbols, System};
+use abi::image::{HEADER, Header, SEGMENTS, Segment as RootSegment, sha256};
+use abi::kernel::control::Access;
+use abi::layout::PAGE;
+use ipc::system::{Image, Rights, Segment, Symbols, System};
 
+use crate::counts;
 use crate::elf::Elf;
+use crate::memory::{self, Domain};
 use crate::plan::Plan;
-use crate::tables::{Space, index_pages};
-
-/// Pages of the kernel itself: its image and what its pool holds beside tables.
-const KERNEL_PAGES: u64 = 160;
 
 /// Writes the image; returns it and the pages that the system needs to boot.
-pub fn write(plan: &Plan<'_>) -> (Vec<u8>, u64) {
+pub fn write(plan: &Plan<'_>, domain: Domain) -> (Vec<u8>, u64) {
     // The table's length does not depend on the offsets in it by more than the few bytes that a number may take more;
     // so it is laid out once with the offsets of a generous table, and once for good.
     let mut table_pages = 1;
@@ -24,7 +20,7 @@ pub fn write(plan: &Plan<'_>) -> (Vec<u8>, u64) {
         let table = system.encode();
         let needed = (table.len() as u64).div_ceil(PAGE);
         if needed <= table_pages {
-            return finish(plan, &system, &table, table_pages, &bodies);
+            return finish((plan, domain), &system, &table, table_pages, &bodies);
         }
         table_pages = needed;
     }
@@ -93,7 +89,7 @@ fn pad(bytes: &mut Vec<u8>) {
 }
 
 fn finish(
-    plan: &Plan<'_>,
+    (plan, domain): (&Plan<'_>, Domain),
     system: &System,
     table: &[u8],
     table_pages: u64,
@@ -104,7 +100,7 @@ fn finish(
     root.extend_from_slice(bodies.first().map_or(&[], Vec::as_slice));
     let rest: u64 = bodies.iter().skip(1).map(|body| body.len() as u64).sum();
     let image_bytes = HEADER as u64 + root.len() as u64 + rest;
-    let counts = counts(plan, image_bytes);
+    let counts = counts::count(plan, image_bytes / PAGE);
     let mut segments = [None; SEGMENTS];
     let records = system.images.first().map_or(&[][..], |image| &image.segments);
     for (place, segment) in segments.iter_mut().zip(records) {
@@ -125,74 +121,6 @@ fn finish(
     let mut out = header.encode(&root).to_vec();
     out.extend_from_slice(&root);
     bodies.iter().skip(1).for_each(|body| out.extend_from_slice(body));
-    (out, pages(plan, image_bytes, counts))
-}
-
-fn elf_of<'a>(plan: &Plan<'a>, slot: &Slot) -> Option<&'a Elf> {
-    plan.images.get(usize::from(slot.image)).map(|(_, elf)| *elf)
-}
-
-/// Pages of a slot's own region: data, stack, heap, start record.
-fn private(plan: &Plan<'_>, slot: &Slot) -> u64 {
-    let data = elf_of(plan, slot).map_or(0, |elf| {
-        elf.segments
-            .iter()
-            .filter(|segment| segment.access == Access::Write)
-            .map(|segment| segment.pages)
-            .sum()
-    });
-    data + u64::from(slot.stack_pages) + u64::from(slot.heap_pages) + START_PAGES
-}
-
-fn space(plan: &Plan<'_>, number: usize, slot: &Slot, image_bytes: u64) -> Space {
-    let mut space = Space::default();
-    for segment in elf_of(plan, slot).map_or(&[][..], |elf| &elf.segments) {
-        space.add(segment.address, segment.pages);
-    }
-    space.add(STACK_END - u64::from(slot.stack_pages) * PAGE, slot.stack_pages.into());
-    space.add(HEAP, slot.heap_pages.into());
-    space.add(START, START_PAGES);
-    space.add(CLOCK, 1);
-    space.add(DEVICE, 1);
-    for map in &slot.maps {
-        let pages = plan.regions.get(usize::from(map.region)).map_or(0, |region| region.pages);
-        space.add(map.address, pages.into());
-    }
-    if number == 0 {
-        space.add(SCRATCH, SCRATCH_PAGES.into());
-        space.add(BOOT_IMAGE, image_bytes / PAGE);
-    }
-    space
-}
-
-fn counts(plan: &Plan<'_>, image_bytes: u64) -> Counts {
-    let slots = plan.slots.len() as u32;
-    let spaces = plan.slots.iter().enumerate().map(|(number, slot)| {
-        space(plan, number, slot, image_bytes).tables() + index_pages(private(plan, slot))
-    });
-    let spaces: Vec<u64> = spaces.collect();
-    let shared: u64 = plan.regions.iter().map(|region| index_pages(region.pages.into())).sum();
-    // A server that is started again needs its tables before the last of its predecessor's are free.
-    let reserve = spaces.iter().max().copied().unwrap_or(0) + 8;
-    let handles: u32 = plan.slots.iter().map(|slot| u32::from(slot.handles)).sum();
-    let largest = plan.slots.iter().map(|slot| u32::from(slot.handles)).max().unwrap_or(0);
-    Counts {
-        slots,
-        servers: slots + 1,
-        regions: u32::from(REGIONS_FIXED) + plan.regions.len() as u32 + slots + 2,
-        handles: handles + largest,
-        ports: plan.ports.len() as u32,
-        windows: plan.windows.len() as u32,
-        grants: plan.windows.iter().map(|window| window.references).sum(),
-        tables: (spaces.iter().sum::<u64>() + shared + reserve) as u32,
-    }
-}
-
-/// Pages of memory that the system needs to boot.
-fn pages(plan: &Plan<'_>, image_bytes: u64, counts: Counts) -> u64 {
-    let private: u64 = plan.slots.iter().map(|slot| private(plan, slot)).sum();
-    let shared: u64 = plan.regions.iter().map(|region| u64::from(region.pages)).sum();
-    let objects =
-        u64::from(counts.tables) + u64::from(counts.handles) / 256 + u64::from(counts.servers);
-    image_bytes / PAGE + private + shared + objects + KERNEL_PAGES
+    let pages = memory::to_boot(plan, domain, &counts, image_bytes / PAGE);
+    (out, pages)
 }

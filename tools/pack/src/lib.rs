@@ -5,9 +5,11 @@
 //! manifest and say how to mend it.
 #![forbid(unsafe_code)]
 
+pub mod counts;
 pub mod elf;
 pub mod image;
 pub mod manifest;
+pub mod memory;
 pub mod owners;
 pub mod plan;
 pub mod report;
@@ -61,7 +63,8 @@ pub fn pack(manifest: &Path, servers: &Path, kernel: &Path) -> Result<Packed, Re
     }
     let plan = plan::Plan::new(&manifest, &images)?;
     owners::records(&manifest, &plan.slots)?;
-    let (image, pages) = image::write(&plan);
+    let domain = memory::Domain::new(&kernel, manifest.memory_mib());
+    let (image, pages) = image::write(&plan, domain);
     manifest.check_memory(pages)?;
     let system = rules::proof(&manifest, &image)?;
     Ok(Packed {

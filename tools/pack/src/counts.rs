@@ -1,0 +1,102 @@
+//! How many objects of each kind the kernel has to make: what the system needs, and what one restart needs beside it.
+//!
+//! Invariant: what the supervisor does with the system's table does not exhaust these counts. Pages of page tables are counted
+//! from the layout, one by one. The kernel makes the objects once, at boot; what its pool has left over by rounding is its own.
+
+use abi::image::Counts;
+use abi::kernel::control::{Access, REGIONS_FIXED};
+use abi::layout::{
+    BOOT_IMAGE, CLOCK, DEVICE, HEAP, PAGE, SCRATCH, SCRATCH_PAGES, STACK_END, START, START_PAGES,
+};
+use ipc::system::Slot;
+
+use crate::elf::Elf;
+use crate::plan::Plan;
+use crate::tables::{Space, index_pages};
+
+/// Counts the objects of a system whose image has so many pages.
+pub fn count(plan: &Plan<'_>, image_pages: u64) -> Counts {
+    let slots = plan.slots.len() as u64;
+    let handles = || plan.slots.iter().map(|slot| u64::from(slot.handles));
+    let wide = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    // A server that is started again may exist before the last of its predecessor is gone: one of each more.
+    let private = slots.saturating_sub(1) + 1;
+    let regions = u64::from(REGIONS_FIXED) + root_regions(plan).len() as u64 + private;
+    Counts {
+        slots: wide(slots),
+        servers: wide(slots + 1),
+        regions: wide(regions + plan.regions.len() as u64),
+        handles: wide(handles().sum::<u64>() + handles().skip(1).max().unwrap_or(0)),
+        ports: wide(plan.ports.len() as u64),
+        windows: wide(plan.windows.len() as u64),
+        grants: wide(plan.windows.iter().map(|window| u64::from(window.references)).sum()),
+        tables: wide(tables(plan, image_pages)),
+    }
+}
+
+/// Pages for page tables and region indexes.
+fn tables(plan: &Plan<'_>, image_pages: u64) -> u64 {
+    let root = plan.slots.first().map_or(0, |slot| root_space(plan, slot, image_pages).tables());
+    let root_indexes: u64 = root_regions(plan).into_iter().map(index_pages).sum();
+    let others = || plan.slots.iter().skip(1).map(|slot| of_server(plan, slot));
+    let shared: u64 = plan.regions.iter().map(|region| index_pages(region.pages.into())).sum();
+    root + root_indexes + others().sum::<u64>() + shared + others().max().unwrap_or(0)
+}
+
+/// Tables and index pages of a server other than the supervisor, as long as its start record can be.
+pub fn of_server(plan: &Plan<'_>, slot: &Slot) -> u64 {
+    let mut space = common_space(plan, slot);
+    space.add(START, START_PAGES);
+    space.tables() + index_pages(data_pages(plan, slot) + memory(slot) + START_PAGES)
+}
+
+fn elf_of<'a>(plan: &Plan<'a>, slot: &Slot) -> Option<&'a Elf> {
+    plan.images.get(usize::from(slot.image)).map(|(_, elf)| *elf)
+}
+
+/// What every space has: its image, stack, heap, clock and shared memory.
+fn common_space(plan: &Plan<'_>, slot: &Slot) -> Space {
+    let mut space = Space::default();
+    for segment in elf_of(plan, slot).map_or(&[][..], |elf| &elf.segments) {
+        space.add(segment.address, segment.pages);
+    }
+    space.add(STACK_END - u64::from(slot.stack_pages) * PAGE, slot.stack_pages.into());
+    space.add(HEAP, slot.heap_pages.into());
+    space.add(CLOCK, 1);
+    space.add(DEVICE, slot.device_page.is_some().into());
+    for map in &slot.maps {
+        let pages = plan.regions.get(usize::from(map.region)).map_or(0, |region| region.pages);
+        space.add(map.address, pages.into());
+    }
+    space
+}
+
+/// The supervisor's space: it sees the boot page, the whole image, and what it fills for others.
+fn root_space(plan: &Plan<'_>, slot: &Slot, image_pages: u64) -> Space {
+    let mut space = common_space(plan, slot);
+    space.add(START, 1);
+    space.add(SCRATCH, SCRATCH_PAGES.into());
+    space.add(BOOT_IMAGE, image_pages);
+    space
+}
+
+/// Sizes of the regions that the kernel makes for the supervisor itself.
+fn root_regions(plan: &Plan<'_>) -> Vec<u64> {
+    let Some(slot) = plan.slots.first() else { return Vec::new() };
+    let segments = elf_of(plan, slot).map_or(&[][..], |elf| &elf.segments);
+    let written = segments.iter().filter(|segment| segment.access == Access::Write);
+    let memory = [u64::from(slot.stack_pages), u64::from(slot.heap_pages)];
+    written.map(|segment| segment.pages).chain(memory).filter(|pages| *pages > 0).collect()
+}
+
+/// Pages of a slot's writable segments.
+pub fn data_pages(plan: &Plan<'_>, slot: &Slot) -> u64 {
+    let segments = elf_of(plan, slot).map_or(&[][..], |elf| &elf.segments);
+    let written = segments.iter().filter(|segment| segment.access == Access::Write);
+    written.map(|segment| segment.pages).sum()
+}
+
+/// Pages of a slot's stack and heap.
+pub fn memory(slot: &Slot) -> u64 {
+    u64::from(slot.stack_pages) + u64::from(slot.heap_pages)
+}
