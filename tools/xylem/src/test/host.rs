@@ -5,10 +5,9 @@ use std::process::{Command, Stdio};
 use super::{Tally, check, licences};
 use crate::system::root;
 
-/// Crates that are linked for the kernel's target, and for the servers'.
+/// The crate that is linked for the kernel's target.
 const KERNEL: &[&str] = &["-p", "kernel"];
 const KERNEL_TARGET: &str = "x86_64-unknown-none";
-const SERVER_TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// Runs all of it; `fast` leaves out what only CI needs.
 pub fn run(fast: bool) -> Tally {
@@ -30,7 +29,6 @@ pub fn run(fast: bool) -> Tally {
             &[],
         )
     }));
-    add(check("lints of the servers", || lint_servers(&lint)));
     add(check("documents", || {
         cargo(
             &["doc", "-q", "--workspace", "--no-deps", "--lib"],
@@ -39,27 +37,6 @@ pub fn run(fast: bool) -> Tally {
     }));
     add(check("licences", || licences::check(&root())));
     tally
-}
-
-fn lint_servers(lint: &[&str]) -> Tally {
-    let names = server_crates();
-    let packages: Vec<&str> = names.iter().flat_map(|name| ["-p", name]).collect();
-    cargo(
-        &[&["clippy", "-q", "--release", "--target", SERVER_TARGET], &packages[..], lint].concat(),
-        &[],
-    )
-}
-
-/// Crates that run in a domain: every folder of servers/ and tests/ with a crate.
-fn server_crates() -> Vec<String> {
-    let folders = ["servers", "tests"].map(|folder| root().join(folder));
-    let entries =
-        folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().flatten();
-    let crates = entries.filter(|entry| entry.path().join("Cargo.toml").is_file());
-    let mut names: Vec<String> =
-        crates.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }
 
 fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
