@@ -72,7 +72,8 @@ impl Processor {
         }
     }
 
-    fn last(&self, priority: u8) -> ThreadId {
+    /// The last of a priority's queue.
+    pub fn last(&self, priority: u8) -> ThreadId {
         self.queues.get(usize::from(priority)).map_or(ThreadId::NONE, |queue| queue.1)
     }
 }

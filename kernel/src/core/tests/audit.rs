@@ -38,13 +38,18 @@ fn queues(core: &Core<'_>) {
     for vcpu in core.vcpus.numbers() {
         for priority in 0..=255 {
             let mut at = core.vcpus[vcpu].first(priority);
+            let mut last = ThreadId::NONE;
             while let Some(thread) = at.some() {
+                last = thread;
                 assert_eq!(core.threads[thread].priority, priority);
                 assert!(
                     listed.insert(thread, State::Ready).is_none(),
                     "{thread:?} is listed twice"
                 );
                 at = core.threads[thread].next;
+            }
+            if last != ThreadId::NONE {
+                assert_eq!(core.vcpus[vcpu].last(priority), last, "end of queue {priority}");
             }
         }
     }

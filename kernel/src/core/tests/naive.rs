@@ -5,12 +5,16 @@ use std::vec::Vec;
 use abi::fault::FaultKind;
 use abi::kernel::control::SlotState;
 use abi::token::Kind;
+use abi::trap::BIT_TIMER;
 use abi::{Message, Status, Token};
 
 /// Address of the trap and what the exception of the tests says.
 pub const TRAP_AT: u64 = 0x40_1000;
 pub const TRAP_STACK: u64 = 0x1fff_f000;
 pub const EXCEPTION: [u64; 4] = [0xbad, 0x40_0123, 6, 0x1fff_0000];
+
+/// What the clock says all the time.
+pub const NOW: u64 = 1000;
 
 /// What a thread does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -233,6 +237,14 @@ impl Naive {
                 self.come_back(thread, Status::Ok, Message::default());
                 self.make_ready(thread);
             }
+            // A deadline that has passed.
+            2 => {
+                self.come_back(thread, Status::Ok, Message::default());
+                self.raise(self.threads[thread].slot, BIT_TIMER);
+            }
+            3 => self.come_back(thread, Status::Ok, Message::new(0, [NOW, 0, 0, 0, 0])),
+            // It may not print.
+            4 => self.come_back(thread, Status::Ok, Message::new(1, [0; 5])),
             label => self.trap_fault(FaultKind::BadCall, label, rax, message),
         }
     }

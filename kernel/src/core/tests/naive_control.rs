@@ -3,6 +3,7 @@
 use std::vec::Vec;
 
 use abi::kernel::control::SlotState;
+use abi::trap::BIT_TIMER;
 use abi::{Message, Status};
 
 use super::naive::{Does, Goes, Leads, Naive, Thread};
@@ -31,12 +32,20 @@ impl Naive {
             at = server;
         }
         self.threads[thread].does = Does::Nothing;
+        self.slots[self.threads[thread].slot].bits &= !BIT_TIMER;
+    }
+
+    fn withdraw(&mut self, thread: usize) {
+        let slot = self.threads[thread].slot;
+        let bits = self.slots[slot].bits;
+        self.stop(thread);
+        self.slots[slot].bits = bits;
     }
 
     pub fn cancel(&mut self, thread: usize) {
         match self.threads[thread].does {
             Does::Queues(_) | Does::Awaits(_) => {
-                self.stop(thread);
+                self.withdraw(thread);
                 self.come_back(thread, Status::Cancelled, Message::default());
                 self.make_ready(thread);
             }

@@ -74,7 +74,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         12 => Just(Step::Wait),
         20 => (slot.clone(), 0..5_u64).prop_map(|(to, label)| Step::Call { to, label }),
         4 => slot.clone().prop_map(|to| Step::Notify { to }),
-        2 => prop_oneof![1 => Just(1_u64), 8 => Just(5_u64), 1 => Just(77_u64)].prop_map(|label| Step::Kernel { label }),
+        2 => prop_oneof![1 => Just(1_u64), 8 => Just(5_u64), 2 => 2..5_u64, 1 => Just(77_u64)].prop_map(|label| Step::Kernel { label }),
         1 => Just(Step::Exception),
         2 => Just(Step::Interrupt),
         2 => (slot.clone(), 0..4_u64).prop_map(|(slot, bits)| Step::Raise { slot, bits }),
