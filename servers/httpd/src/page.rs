@@ -10,10 +10,13 @@ use ipc::files::Entry;
 use ipc::status::{SlotStatus, Snapshot, State};
 
 use crate::response::phrase;
-use crate::text::{bytes, duration, grouped, html, json, url};
+use crate::text::{bytes, duration, fixed, grouped, html, json, url};
 
 /// Bytes of a page of memory.
 const PAGE: u64 = 4096;
+
+/// Bytes in which each number of a page has room.
+const WIDE: usize = 24;
 
 /// The looks of all pages.
 const STYLE: &str = "\
@@ -87,22 +90,25 @@ pub fn domain(snapshot: &Snapshot) -> String {
     ]
     .iter()
     .fold(String::from("<dl>"), |list, (name, value)| {
-        list + &format!("<div><dt>{name}</dt><dd>{value}</dd></div>")
+        list + &format!("<div><dt>{name}</dt><dd>{}</dd></div>", fixed(value, WIDE))
     }) + "</dl>"
 }
 
 fn row(server: &SlotStatus) -> String {
     let state = state(server.state);
-    format!(
-        "<tr><td>{}<td class=\"left {state}\">{state}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>\n",
-        html(&server.name),
-        server.priority,
+    let numbers: String = [
+        format!("{}", server.priority),
         bytes(server.pages * PAGE),
         duration(server.cpu),
         grouped(server.calls),
         grouped(server.served),
-        server.restarts,
-    )
+        format!("{}", server.restarts),
+    ]
+    .iter()
+    .map(|number| String::from("<td>") + &fixed(number, WIDE))
+    .collect();
+    let (class, word) = (fixed(state, 8), fixed(state, 8));
+    format!("<tr><td>{}<td class=\"left {class}\">{word}{numbers}</tr>\n", html(&server.name))
 }
 
 /// The word for a state.
@@ -231,6 +237,21 @@ mod tests {
             !front(&Facts { snapshot: &snapshot, title: "x", has_files: false })
                 .contains("/files/")
         );
+    }
+
+    #[test]
+    fn the_front_page_keeps_its_length() {
+        let mut snapshot = snapshot();
+        let length =
+            |snapshot: &Snapshot| front(&Facts { snapshot, title: "x", has_files: true }).len();
+        let before = length(&snapshot);
+        snapshot.uptime *= 5000;
+        snapshot.free -= 1000;
+        for server in &mut snapshot.servers {
+            (server.state, server.cpu) = (State::Down, server.cpu * 7_777_777);
+            (server.calls, server.served) = (server.calls * 99_999, 1);
+        }
+        assert_eq!(length(&snapshot), before);
     }
 
     #[test]

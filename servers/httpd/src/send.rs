@@ -10,6 +10,9 @@ use crate::body::Body;
 use crate::connection::{Connection, Env, PIECE};
 use crate::store::Answer;
 
+/// A whole buffer fits in the socket's ring.
+const _: () = assert!(BUFFER_BYTES <= SEND_BYTES);
+
 impl Connection {
     /// Sends; true if the answer was sent and another request may follow.
     pub(crate) fn send<T: Traps>(&mut self, env: &mut Env<'_, T>) -> bool {
@@ -77,11 +80,11 @@ impl Connection {
         }
         let wanted = usize::try_from(end - at).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
         let room = env.sockets.room(self.socket);
-        if room < wanted.min(SEND_BYTES / 2) {
-            env.sockets.wait_for_room(self.socket, wanted.min(SEND_BYTES / 2));
+        if room < wanted {
+            env.sockets.wait_for_room(self.socket, wanted);
             return false;
         }
-        let asked = env.store.read(file, at, wanted.min(room));
+        let asked = env.store.read(file, at, wanted);
         self.asked(asked, env.now);
         false
     }

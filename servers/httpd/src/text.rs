@@ -76,6 +76,14 @@ fn tenths(count: u64, unit: u64) -> String {
     if part == 0 || whole >= 100 { format!("{whole}") } else { format!("{whole}.{part}") }
 }
 
+/// `text` with spaces behind it, up to `width` bytes: so that a page keeps its length while its numbers change, which
+/// benchmarks and differences of two versions like.
+pub fn fixed(text: &str, width: usize) -> String {
+    let mut out = String::from(text);
+    out.extend(core::iter::repeat_n(' ', width.saturating_sub(text.len())));
+    out
+}
+
 /// A number in groups of three digits.
 pub fn grouped(number: u64) -> String {
     let digits = format!("{number}");
@@ -91,13 +99,18 @@ pub fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, duration, grouped, html, json, url};
+    use super::{bytes, duration, fixed, grouped, html, json, url};
 
     #[test]
     fn dangerous_characters_are_replaced() {
         assert_eq!(html("<a href='x'>&\""), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
         assert_eq!(url("a b/ü?.txt"), "a%20b%2F%C3%BC%3F.txt");
         assert_eq!(json("a\"b\\c\n"), "\"a\\\"b\\\\c\\u000a\"");
+    }
+
+    #[test]
+    fn changing_texts_keep_their_length() {
+        assert_eq!((fixed("µs", 5).as_str(), fixed("long", 2).as_str()), ("µs  ", "long"));
     }
 
     #[test]
