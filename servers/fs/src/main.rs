@@ -12,7 +12,7 @@ ipc::wiring! {
     clients 4;
     needs { log: ipc::log, disk: ipc::block }
     stack 32;
-    heap 288;
+    heap 320;
 }
 
 /// Time and log of the domain.

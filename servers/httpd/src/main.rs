@@ -10,7 +10,7 @@ use ipc::Host;
 ipc::wiring! {
     needs { log: ipc::log, net: ipc::socket, status: ipc::status, files: ipc::files optional }
     stack 32;
-    heap 256;
+    heap 336;
 }
 
 /// Time and log of the domain.

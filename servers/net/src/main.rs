@@ -12,7 +12,7 @@ ipc::wiring! {
     clients 8;
     needs { log: ipc::log, nic: ipc::nic }
     stack 32;
-    heap 608;
+    heap 640;
 }
 
 /// Time and log of the domain.

@@ -37,6 +37,8 @@ struct Frames {
     card: Option<End>,
     is_cut: bool,
     is_new: bool,
+    /// Flags of the frames that the card gives on.
+    flags: u16,
 }
 
 /// A cable between a card and whoever is at its other end.
@@ -71,6 +73,11 @@ impl Cable {
         if let Some(card) = frames.card {
             card.set_bits(CABLE);
         }
+    }
+
+    /// Makes the card say this of the frames that it receives.
+    pub fn vouch(&self, flags: u16) {
+        self.lock().flags = flags;
     }
 
     /// Loses all frames from now on, or stops doing so.
@@ -131,11 +138,15 @@ impl Card {
     fn received(&mut self) -> bool {
         let Some(queue) = &mut self.queue else { return false };
         let Some(&buffer) = self.empty.front() else { return false };
-        let Some(frame) = self.cable.lock().to_card.pop_front() else { return false };
+        let mut frames = self.cable.lock();
+        let Some(frame) = frames.to_card.pop_front() else { return false };
+        let flags = frames.flags;
+        drop(frames);
         self.empty.pop_front();
         queue.down().copy_to(usize::from(buffer) * nic::RECEIVE_BYTES, &frame);
         let length = frame.len() as u16;
-        let _ = queue.answer(&Complete { kind: RECEIVE, buffer, length, ..Complete::default() });
+        let complete = Complete { kind: RECEIVE, buffer, length, flags, ..Complete::default() };
+        let _ = queue.answer(&complete);
         true
     }
 }

@@ -56,7 +56,7 @@ impl<T: Traps, H: Host> Net<T, H> {
     }
 
     /// Makes a socket something else.
-    fn become_(&mut self, owner: Owner, usage: Usage) {
+    fn make(&mut self, owner: Owner, usage: Usage) {
         if let Some(end) = self.session(owner.client).and_then(|session| session.end(owner.socket))
         {
             end.begin(usage);
@@ -72,7 +72,7 @@ impl<T: Traps, H: Host> Net<T, H> {
         }
         let backlog = request.value.clamp(1, MOST as u16);
         self.listeners.add(owner, request.port, backlog);
-        self.become_(owner, Usage::Listening);
+        self.make(owner, Usage::Listening);
         OK
     }
 
@@ -82,7 +82,7 @@ impl<T: Traps, H: Host> Net<T, H> {
             Some(listener) => listener.accepting.push_back(owner.socket),
             _ => return Some(INVALID),
         }
-        self.become_(owner, Usage::Accepting);
+        self.make(owner, Usage::Accepting);
         None
     }
 
@@ -108,7 +108,7 @@ impl<T: Traps, H: Host> Net<T, H> {
         tune(&mut socket, own.contains_addr(&peer));
         socket.set_timeout(Some(CONNECT_PATIENCE));
         self.flows.add(sockets, socket, Stage::Connecting(owner), 0);
-        self.become_(owner, Usage::Connecting);
+        self.make(owner, Usage::Connecting);
         None
     }
 
@@ -120,7 +120,7 @@ impl<T: Traps, H: Host> Net<T, H> {
         };
         let status = self.bindings.add(&mut self.stack.sockets, owner, port);
         if status == OK {
-            self.become_(owner, Usage::Bound);
+            self.make(owner, Usage::Bound);
         }
         if let Some(session) = self.session(owner.client) {
             let (kind, socket) = (BIND, owner.socket);

@@ -49,6 +49,8 @@ pub struct End {
     pub is_full: bool,
     /// All that the client sent was taken since it was last asked to ring.
     pub is_drained: bool,
+    /// Whether it was used since the last flush.
+    is_touched: bool,
     /// State that the client was told.
     state: u32,
 }
@@ -186,6 +188,7 @@ impl End {
             is_closing: false,
             is_full: false,
             is_drained: false,
+            is_touched: true,
             state: OPEN,
         })
     }
@@ -194,6 +197,7 @@ impl End {
     pub fn begin(&mut self, usage: Usage) {
         self.usage = usage;
         (self.is_shut, self.is_closing, self.is_full) = (false, false, false);
+        self.is_touched = true;
         self.is_drained = matches!(usage, Usage::Connected | Usage::Bound);
         self.state = OPEN;
     }
@@ -209,6 +213,9 @@ impl End {
     }
 
     fn flush(&mut self) -> Result<(bool, bool), Error> {
+        if self.usage == Usage::Unused && !core::mem::take(&mut self.is_touched) {
+            return Ok((false, false));
+        }
         let must_ring = self.receive.publish() | self.send.publish();
         let mut has_more = false;
         if core::mem::take(&mut self.is_drained) {

@@ -74,11 +74,12 @@ impl Stack {
         true
     }
 
-    /// The network may be another one: asks for an address again, or says that the own one is here.
+    /// Frames get through again: says that the address is here, or asks for one at once. A lease is kept, and with it
+    /// the connections.
     pub fn renew<T: Traps>(&mut self, device: &mut Device<T>, host: &impl Host) {
-        match self.dhcp {
-            Some(handle) => self.sockets.get_mut::<dhcpv4::Socket<'_>>(handle).reset(),
-            None => self.announce(device, host),
+        match (self.dhcp, self.address) {
+            (Some(handle), None) => self.sockets.get_mut::<dhcpv4::Socket<'_>>(handle).reset(),
+            _ => self.announce(device, host),
         }
     }
 

@@ -80,6 +80,11 @@ fn datagrams_go_both_ways_whole() {
         assert_eq!(&buffer[..length], &bytes);
     }
     assert!(!sockets.send_to(socket, address, 9000, &[0; 1473]), "longer than a packet");
+    // Nobody has these addresses; the datagrams are lost, and nothing else.
+    for (address, port) in [(0, 1), (u32::MAX, 9), (0x0a00_03ff, 9), (address, 0), (0xe000_0001, 9)]
+    {
+        assert!(sockets.send_to(socket, address, port, b"x"));
+    }
     sockets.close(socket);
     done(&end, &mut sockets);
 }

@@ -185,6 +185,49 @@ fn random_frames_change_nothing() {
 }
 
 #[test]
+fn random_segments_change_nothing() {
+    let world = World::new(CONFIG, 1);
+    let mut peer = Peer::new(&world.cable, PEER);
+    let (end, mut sockets, listener) = listen(&world, 0, 80);
+    is_served(&mut peer, &end, &mut sockets, listener, 80);
+    sockets.accept(listener).unwrap();
+    let _ = sockets.flush();
+    let live = peer.connect(OWN, 80, 4096);
+    peer.wait(|peer| peer.tcp(live).may_send().then_some(()));
+    done(&end, &mut sockets);
+    let live = peer.tcp(live).local_endpoint().unwrap().port;
+    // The card vouches for their checksums, so they reach the connections.
+    world.cable.vouch(ipc::nic::CHECKSUM_VALID);
+    let mut dice = Dice(0x5151_7272_9393_1b1b);
+    for round in 0..6000 {
+        let options = 4 * dice.below(11);
+        let payload = dice.below(64);
+        let mut frame = vec![0; 14 + 20 + 20 + options + payload];
+        frame[..14].copy_from_slice(&[&MAC[..], &[2, 0, 0, 0, 0, 9], &[8, 0]].concat());
+        let length = (frame.len() - 14) as u16;
+        frame[14] = 0x45;
+        frame[16..18].copy_from_slice(&length.to_be_bytes());
+        (frame[22], frame[23]) = (64, 6);
+        frame[26..34].copy_from_slice(&[10, 0, 3, 9, 10, 0, 3, 15]);
+        let sum = !smoltcp::wire::checksum::data(&frame[14..34]);
+        frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        frame[34..].fill_with(|| dice.roll() as u8);
+        let source = [live, 1000 + dice.below(9) as u16, dice.roll() as u16][dice.below(3)];
+        frame[34..36].copy_from_slice(&source.to_be_bytes());
+        frame[36..38].copy_from_slice(&80u16.to_be_bytes());
+        frame[46] =
+            [((5 + options / 4) << 4) as u8, dice.roll() as u8][usize::from(dice.below(8) == 0)];
+        frame[47] = [2, 0x10, 0x12, 0x11, 0x18, 4, dice.roll() as u8][dice.below(7)];
+        peer.send_frame(frame);
+        if round % 3000 == 2999 {
+            while world.cable.receive().is_some() {}
+            std::thread::sleep(std::time::Duration::from_millis(1200));
+            is_served(&mut peer, &end, &mut sockets, listener, 80);
+        }
+    }
+}
+
+#[test]
 fn half_open_connections_do_not_keep_others_out() {
     let world = World::new(CONFIG, 1);
     let (end, mut sockets, listener) = listen(&world, 0, 80);
