@@ -132,6 +132,21 @@ fn a_deadline_rings_bit_62() {
 }
 
 #[test]
+fn a_deadline_that_rang_does_not_ring_with_the_next() {
+    let mut w = trio();
+    let start = w.model.now;
+    w.trap_as(LOW, 0, Message::new(2, [start + 400, 0, 0, 0, 0]));
+    w.wait(LOW);
+    w.trap_as(PEER, 0, Message::new(2, [start + 800, 0, 0, 0, 0]));
+    w.wait(PEER);
+    w.tick(start + 400);
+    w.wait(LOW);
+    w.tick(start + 800);
+    assert_eq!(w.event(PEER).2, BIT_TIMER);
+    assert_eq!(w.core.slots[SlotId(1)].bits, 0);
+}
+
+#[test]
 fn a_deadline_that_has_passed_rings_at_once_and_zero_disarms() {
     let mut w = trio();
     w.trap_as(LOW, 0, Message::new(2, [w.model.now + 50, 0, 0, 0, 0]));

@@ -199,6 +199,21 @@ fn destroying_a_server_that_was_up_is_a_restart_for_its_clients() {
 }
 
 #[test]
+fn a_call_that_a_server_took_while_its_slot_was_down_ends_with_it() {
+    let mut w = trio();
+    w.core.slot_state(&mut w.model, SlotId(2), SlotState::Down).unwrap();
+    w.settle();
+    w.call(LOW, 2, 1);
+    assert_eq!(w.returned(LOW).0, Status::Reset);
+    w.call(LOW, 2, 2);
+    assert_eq!(w.event(MID).3, 2);
+    destroy(&mut w, MID);
+    w.settle();
+    w.wait(ThreadId(4));
+    assert_eq!(w.returned(LOW).0, Status::Restarted);
+}
+
+#[test]
 fn generations_go_on_over_servers() {
     let mut w = trio();
     w.call(LOW, 2, 1);
