@@ -167,8 +167,8 @@ impl Stack {
         let Some((address, interface)) = self.address.zip(self.interface.as_ref()) else { return };
         let HardwareAddress::Ethernet(mac) = interface.hardware_addr();
         match self.gateway {
-            Some(gateway) => host.log(format_args!("address {address}, gateway {gateway}, {mac}")),
-            None => host.log(format_args!("address {address}, {mac}")),
+            Some(gateway) => host.log(format_args!("address {address}, gateway {gateway}")),
+            None => host.log(format_args!("address {address}")),
         }
         device.send(&gratuitous_arp(mac, address.address()));
     }
