@@ -234,7 +234,7 @@ fn flood_log() {
     }
 }
 
-/// 2,500 allowed traps, then 50 with everything random or until the kernel has had enough.
+/// 2,600 allowed traps, then 50 with everything random or until the kernel has had enough.
 fn fuzz() {
     let seed = rt::start().config("seed").and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let mut random = Random(seed);

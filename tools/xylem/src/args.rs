@@ -175,7 +175,7 @@ pub struct Stop {
 pub struct Test {
     /// Only the whole-system tests whose name contains this.
     pub filter: Option<String>,
-    /// Only the unit tests and the tests that need no domain 0.
+    /// Without the lints, the documents and the slow whole-system tests.
     #[arg(long)]
     pub fast: bool,
 }

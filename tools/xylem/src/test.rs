@@ -43,7 +43,7 @@ pub fn test(args: &Test) -> Result<ExitCode> {
     if args.filter.is_none() {
         tally.add(host::run(args.fast));
     }
-    tally.add(tier1::run(args.filter.as_deref())?);
+    tally.add(tier1::run(args.filter.as_deref(), args.fast)?);
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

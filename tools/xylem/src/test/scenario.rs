@@ -35,6 +35,9 @@ pub struct Scenario {
     pub arguments: String,
     /// Seconds that it may take.
     pub limit: u64,
+    /// It is left out of `--fast`.
+    #[serde(default)]
+    pub slow: bool,
     /// How it must end.
     pub end: End,
     /// Texts that must be seen, each in some line.

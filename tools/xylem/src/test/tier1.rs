@@ -13,12 +13,13 @@ use crate::failure::{Context, Result};
 use crate::system;
 use crate::ui::Screen;
 
-/// Runs all scenarios whose name contains the filter.
+/// Runs all scenarios whose name contains the filter; `fast` leaves out those that are slow.
 ///
 /// # Errors
 /// When the rig cannot be set up.
-pub fn run(filter: Option<&str>) -> Result<Tally> {
-    let wanted = |scenario: &Scenario| filter.is_none_or(|filter| scenario.name.contains(filter));
+pub fn run(filter: Option<&str>, fast: bool) -> Result<Tally> {
+    let named = |scenario: &Scenario| filter.is_none_or(|filter| scenario.name.contains(filter));
+    let wanted = |scenario: &Scenario| named(scenario) && !(fast && scenario.slow);
     let all = Scenario::all(&system::root().join("tests/scenarios"))?;
     let scenarios: Vec<Scenario> = all.into_iter().filter(wanted).collect();
     let mut tally = Tally::default();
