@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use rig::Target;
 
 /// Builds, packs, runs and watches systems of isolated servers.
@@ -46,6 +46,11 @@ pub enum Command {
         after_help = "Examples:\n  cargo xylem test\n  cargo xylem test --fast\n  cargo xylem test isolation"
     )]
     Test(Test),
+    /// Measures, beside goals and a Linux guest on the same Xen: one bench, or all of them.
+    #[command(
+        after_help = "Examples:\n  cargo xylem bench\n  cargo xylem bench boot --rounds 9\n  cargo xylem bench --json"
+    )]
+    Bench(Bench),
     /// The real Xen and the real domain 0 in QEMU, which systems run on by default.
     #[command(subcommand)]
     Rig(Rig),
@@ -178,6 +183,30 @@ pub struct Test {
     /// Without the lints, the documents and the slow whole-system tests.
     #[arg(long)]
     pub fast: bool,
+}
+
+/// `bench`.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The bench; all of them by default.
+    #[arg(value_enum)]
+    pub name: Option<BenchName>,
+    /// How often each measurement is made; figures are medians.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Tells the figures as JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Shows what the compiler says.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// The benches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchName {
+    /// From `xl create` to the first answer of the page; sizes; memory.
+    Boot,
 }
 
 /// `console`.

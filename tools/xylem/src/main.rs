@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod bench;
 mod check;
 mod failure;
 mod files;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Stop(args) => stop::stop(args),
         Command::Console(args) => stop::console(args),
         Command::Test(args) => test::test(args),
+        Command::Bench(args) => bench::bench(args),
         Command::Rig(command) => rig_command::act(command),
     };
     match result {
