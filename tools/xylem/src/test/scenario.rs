@@ -2,10 +2,15 @@
 //!
 //! Invariant: a scenario passes only if the domain ended as it says and every expected line was seen.
 
+mod damage;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rig::direct;
 use serde::Deserialize;
+
+pub use damage::Damage;
 
 use crate::failure::{Context, Failure, Result};
 
@@ -21,6 +26,18 @@ pub enum End {
     Reboot,
 }
 
+impl End {
+    /// How the domain ended, if it did.
+    pub const fn of(end: &direct::End) -> Option<Self> {
+        match end {
+            direct::End::Halted => Some(Self::Poweroff),
+            direct::End::Rebooted => Some(Self::Reboot),
+            direct::End::Crashed => Some(Self::Crash),
+            _ => None,
+        }
+    }
+}
+
 /// One scenario of tests/scenarios.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +50,8 @@ pub struct Scenario {
     /// Words for the kernel's command line.
     #[serde(default)]
     pub arguments: String,
+    /// What is done to the packed image before it is booted.
+    pub damage: Option<Damage>,
     /// Seconds that it may take.
     pub limit: u64,
     /// It is left out of `--fast`.
@@ -45,7 +64,12 @@ pub struct Scenario {
     /// Texts that must not be seen.
     #[serde(default)]
     pub never: Vec<String>,
+    /// Most lines that the domain may write, empty ones left out.
+    pub most: Option<usize>,
 }
+
+/// What Xen puts before a line of domain 0's.
+const DOMAIN: &str = "(d0)";
 
 impl Scenario {
     /// All scenarios of a folder, by name.
@@ -86,6 +110,12 @@ impl Scenario {
         if let Some(missing) = self.expect.iter().find(|text| !seen(text)) {
             return Some(format!("this line is missing: `{missing}`"));
         }
+        let own =
+            |line: &&String| line.strip_prefix(DOMAIN).is_some_and(|text| !text.trim().is_empty());
+        let written = lines.iter().filter(own).count();
+        if let Some(most) = self.most.filter(|most| written > *most) {
+            return Some(format!("the domain wrote {written} lines, not {most} at most"));
+        }
         (end != Some(self.end)).then(|| format!("ended as {end:?}, not as {:?}", self.end))
     }
 }
@@ -114,6 +144,15 @@ mod tests {
         assert!(
             scenario().judge(&lines(&["hello", "kernel panic"]), Some(End::Poweroff)).is_some()
         );
+    }
+
+    #[test]
+    fn lines_of_the_domain_are_counted_without_xens_and_empty_ones() {
+        let one = Scenario { most: Some(1), ..scenario() };
+        let seen = lines(&["(XEN) x", "(d0) hello", "(d0) ", "(XEN) y"]);
+        assert_eq!(one.judge(&seen, Some(End::Poweroff)), None);
+        let none = Scenario { most: Some(0), ..scenario() };
+        assert!(none.judge(&seen, Some(End::Poweroff)).is_some());
     }
 
     #[test]

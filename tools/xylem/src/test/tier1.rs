@@ -1,17 +1,27 @@
 //! Tier 1: scenarios that need no domain 0. The kernel runs as Xen's own PVH domain 0.
 //!
-//! Invariant: a failure leaves its console in a folder that the message names.
+//! Invariant: each system is built and packed once, then the scenarios run side by side, as many as there are processors.
+//! A failure leaves its console in a folder that the message names.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
 
 use rig::direct::{self, Boot};
 use rig::{Cache, Silent};
 
-use super::scenario::{End, Scenario};
+use super::scenario::{Damage, End, Scenario};
 use super::{Tally, check};
-use crate::failure::{Context, Result};
-use crate::system;
+use crate::failure::{Context, Failure, Result};
+use crate::system::{self, Packed};
 use crate::ui::Screen;
+
+/// The systems of the scenarios, by name.
+type Systems<'s> = BTreeMap<&'s str, Result<Packed>>;
+
+/// Most scenarios at a time: each takes a processor and 512 MiB.
+const AT_A_TIME: usize = 4;
 
 /// Runs all scenarios whose name contains the filter; `fast` leaves out those that are slow.
 ///
@@ -21,17 +31,48 @@ pub fn run(filter: Option<&str>, fast: bool) -> Result<Tally> {
     let named = |scenario: &Scenario| filter.is_none_or(|filter| scenario.name.contains(filter));
     let wanted = |scenario: &Scenario| named(scenario) && !(fast && scenario.slow);
     let all = Scenario::all(&system::root().join("tests/scenarios"))?;
-    let scenarios: Vec<Scenario> = all.into_iter().filter(wanted).collect();
-    let mut tally = Tally::default();
+    let mut scenarios: Vec<Scenario> = all.into_iter().filter(wanted).collect();
     if scenarios.is_empty() {
-        return Ok(tally);
+        return Ok(Tally::default());
     }
+    // Those that take longest first: the others fill what is left.
+    scenarios.sort_by_key(|scenario| std::cmp::Reverse(scenario.limit));
     let cache = Cache::open()?;
     rig::setup(&cache, &Screen::default())?;
-    for scenario in &scenarios {
-        tally.add(check(&scenario.name, || Tally::one(told(scenario, attempt(&cache, scenario)))));
+    let systems = pack(&scenarios);
+    Ok(side_by_side(&scenarios, |scenario| told(scenario, attempt(&cache, scenario, &systems))))
+}
+
+fn pack(scenarios: &[Scenario]) -> Systems<'_> {
+    let mut systems = Systems::new();
+    for scenario in scenarios {
+        systems.entry(&scenario.system).or_insert_with(|| {
+            system::build_and_pack(&system::find(&scenario.system)?, false, &Silent)
+        });
     }
-    Ok(tally)
+    systems
+}
+
+/// Runs the scenarios on all processors; each takes the next one that is left.
+fn side_by_side(scenarios: &[Scenario], passes: impl Fn(&Scenario) -> bool + Sync) -> Tally {
+    let queue = Mutex::new(scenarios.iter());
+    let next = || queue.lock().ok().and_then(|mut queue| queue.next());
+    let work = || {
+        let mut tally = Tally::default();
+        while let Some(scenario) = next() {
+            tally.add(check(&scenario.name, || Tally::one(passes(scenario))));
+        }
+        tally
+    };
+    let workers = thread::available_parallelism().map_or(1, usize::from).min(AT_A_TIME);
+    let mut tally = Tally::default();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        for thread in threads {
+            tally.add(thread.join().unwrap_or(Tally::one(false)));
+        }
+    });
+    tally
 }
 
 fn told(scenario: &Scenario, verdict: Result<Option<String>>) -> bool {
@@ -44,29 +85,50 @@ fn told(scenario: &Scenario, verdict: Result<Option<String>>) -> bool {
 }
 
 /// Boots a scenario; what is wrong with it, or nothing.
-fn attempt(cache: &Cache, scenario: &Scenario) -> Result<Option<String>> {
-    let packed = system::build_and_pack(&system::find(&scenario.system)?, false, &Silent)?;
+fn attempt(cache: &Cache, scenario: &Scenario, systems: &Systems<'_>) -> Result<Option<String>> {
+    let packed = match systems.get(scenario.system.as_str()) {
+        Some(Ok(packed)) => packed,
+        Some(Err(error)) => return Ok(Some(error.to_string())),
+        None => return Ok(Some(format!("`{}` was not packed", scenario.system))),
+    };
+    let damaged = scenario.damage.as_ref().map(|damage| Damaged::new(scenario, damage, packed));
+    let damaged = damaged.transpose()?;
     let mut boot = Boot::of(&packed.kernel);
-    boot.image = Some(&packed.image);
+    boot.image = Some(damaged.as_ref().map_or(&packed.image, |damaged| &damaged.0));
     boot.arguments = &scenario.arguments;
     let mut lines = Vec::new();
     let end = direct::run(cache, &boot, scenario.limit(), |line| lines.push(line.to_owned()))?;
-    let end = match end {
-        direct::End::Halted => Some(End::Poweroff),
-        direct::End::Rebooted => Some(End::Reboot),
-        direct::End::Crashed => Some(End::Crash),
-        _ => None,
-    };
-    let Some(reason) = scenario.judge(&lines, end) else { return Ok(None) };
+    let Some(reason) = scenario.judge(&lines, End::of(&end)) else { return Ok(None) };
     let folder = keep(scenario, &lines)?;
     Ok(Some(format!("{reason}; the console is in {}", folder.display())))
+}
+
+/// A damaged image beside the sound one; its file goes when the value goes.
+struct Damaged(PathBuf);
+
+impl Damaged {
+    fn new(scenario: &Scenario, damage: &Damage, packed: &Packed) -> Result<Self> {
+        let sound = std::fs::read(&packed.image).context("read", &packed.image)?;
+        let bytes = damage.apply(sound).map_err(|reason| Failure::Manifest {
+            text: format!("the damage does not fit `{}`: {reason}", packed.name),
+        })?;
+        let file = packed.image.with_file_name(format!("damaged-{}.img", scenario.name));
+        system::replace(&file, &bytes)?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Damaged {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Keeps the console of a failed scenario.
 fn keep(scenario: &Scenario, lines: &[String]) -> Result<PathBuf> {
     let folder = system::root().join("target/failed").join(&scenario.name);
     std::fs::create_dir_all(&folder).context("create", &folder)?;
-    let console = folder.join("console.log");
-    std::fs::write(&console, lines.join("\n")).context("write", &console)?;
+    let console: &Path = &folder.join("console.log");
+    std::fs::write(console, lines.join("\n")).context("write", console)?;
     Ok(folder)
 }
