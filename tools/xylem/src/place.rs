@@ -164,7 +164,7 @@ impl Place {
 }
 
 /// An address of Xen's own range (00:16:3e), always the same for the same name.
-fn mac_of(name: &str) -> String {
+pub fn mac_of(name: &str) -> String {
     let sum = name
         .bytes()
         .fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));

@@ -6,6 +6,7 @@ mod host;
 mod licences;
 mod scenario;
 mod tier1;
+mod tier2;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -44,6 +45,9 @@ pub fn test(args: &Test) -> Result<ExitCode> {
         tally.add(host::run(args.fast));
     }
     tally.add(tier1::run(args.filter.as_deref(), args.fast)?);
+    if !args.fast {
+        tally.add(tier2::run(args.filter.as_deref())?);
+    }
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

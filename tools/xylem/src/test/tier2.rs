@@ -1,0 +1,148 @@
+//! Tier 2: whole systems on the real domain 0, each on a private copy of the rig that is resumed from the one snapshot.
+//!
+//! Invariant: every case is counted once, whichever worker runs it. A case that fails leaves its evidence in a folder that
+//! the message names, and the cases after it begin on a fresh copy.
+
+mod create;
+mod fault;
+mod guest;
+mod keep;
+mod life;
+mod load;
+mod machine;
+mod ping;
+mod rude;
+mod systems;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rig::{Cache, Silent};
+
+use super::{Tally, check};
+use crate::failure::Result;
+use crate::ui::Screen;
+use fault::Outcome;
+use machine::Machine;
+use systems::Systems;
+
+/// Copies of the rig at the same time: each is one thread of the host.
+const WORKERS: usize = 2;
+
+/// One thing that is tested.
+#[derive(Clone, Copy)]
+struct Case {
+    /// Its name, which a filter looks at.
+    name: &'static str,
+    /// Tests it.
+    run: fn(&Machine<'_>) -> Outcome,
+}
+
+/// Cases that can follow one another on one copy of the rig.
+type Group = &'static [Case];
+
+const fn case(name: &'static str, run: fn(&Machine<'_>) -> Outcome) -> Case {
+    Case { name, run }
+}
+
+/// All cases; groups that take longest come first.
+const GROUPS: &[Group] = &[
+    &[
+        case("create", create::page),
+        case("pings", ping::sizes),
+        case("thousand-requests", load::thousand),
+        case("requests-in-a-row", load::in_a_row),
+    ],
+    &[
+        case("rude-slow-heads", rude::slowloris),
+        case("rude-silence", rude::silent),
+        case("rude-oversized", rude::oversized),
+        case("rude-pipelined", rude::pipelined),
+        case("rude-garbage", rude::garbage),
+    ],
+    &[
+        case("pause", life::pause),
+        case("reboot", life::reboot),
+        case("shutdown", life::shutdown),
+        case("shutdown-typed", life::typed_shutdown),
+        case("create-again", life::again),
+        case("panic", life::panic),
+    ],
+];
+
+/// Runs all cases whose name contains the filter.
+///
+/// # Errors
+/// When the rig cannot be set up.
+pub fn run(filter: Option<&str>) -> Result<Tally> {
+    let wanted = |case: &&Case| filter.is_none_or(|filter| case.name.contains(filter));
+    let choose = |group: &Group| group.iter().filter(wanted).copied().collect::<Vec<_>>();
+    let groups: Vec<Vec<Case>> =
+        GROUPS.iter().map(choose).filter(|cases| !cases.is_empty()).collect();
+    if groups.is_empty() {
+        return Ok(Tally::default());
+    }
+    let cache = Cache::open()?;
+    rig::setup(&cache, &Screen::default())?;
+    Ok(work(&cache, &groups))
+}
+
+/// Workers take groups until there are none.
+fn work(cache: &Cache, groups: &[Vec<Case>]) -> Tally {
+    let (systems, next) = (Systems::default(), AtomicUsize::new(0));
+    let tally = Mutex::new(Tally::default());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let done = in_turn(cache, &systems, group);
+                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(done);
+                }
+            });
+        }
+    });
+    tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs cases on one copy of the rig, and on a fresh one after each failure.
+fn in_turn(cache: &Cache, systems: &Systems, cases: &[Case]) -> Tally {
+    let (mut tally, mut machine) = (Tally::default(), None);
+    for case in cases {
+        tally.add(check(case.name, || {
+            let verdict = attempt(cache, systems, case, &mut machine);
+            if let Err(fault) = &verdict {
+                let kept = keep::evidence(case.name, machine.take().as_ref());
+                println!("{}: {fault}; {kept}", case.name);
+            }
+            Tally::one(verdict.is_ok())
+        }));
+    }
+    tally
+}
+
+fn attempt<'s>(
+    cache: &Cache,
+    systems: &'s Systems,
+    case: &Case,
+    machine: &mut Option<Machine<'s>>,
+) -> Outcome {
+    let machine = match machine {
+        Some(machine) => machine,
+        None => machine.insert(Machine::resume(cache, systems, &Silent)?),
+    };
+    (case.run)(machine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GROUPS;
+
+    #[test]
+    fn names_are_given_once() {
+        let mut names: Vec<_> = GROUPS.iter().copied().flatten().map(|case| case.name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,108 @@
+//! A domain's life in the hands of `xl`: paused, shut down, started again, destroyed, and crashed by its own kernel.
+
+use std::time::Duration;
+
+use rig::Restart;
+use rig::domain::Reason;
+
+use super::fault::{Fault, Outcome, Step, ensure};
+use super::guest::Guest;
+use super::machine::{ASK, Machine, Order};
+
+/// For a domain to end when it is asked to.
+const END: Duration = Duration::from_secs(20);
+
+/// A paused domain says nothing, and goes on where it was.
+pub fn pause(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    web.mark()?;
+    let url = web.url("/")?;
+    machine.run("xl pause", "xl pause web", ASK)?;
+    expect_state(&web, "p")?;
+    let asked = machine.exec("a paused domain", &format!("curl -s -m 2 {url}"), ASK)?;
+    ensure(!asked.is_ok(), "a paused domain", || "its page answered".into())?;
+    machine.run("xl unpause", "xl unpause web", ASK)?;
+    web.page()?;
+    web.is_unhurt("a pause")
+}
+
+/// `xl shutdown` ends it, as a poweroff.
+pub fn shutdown(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    machine.run("xl shutdown", "xl shutdown web", ASK)?;
+    is_gone(&web)?;
+    expect_reason(&web, Reason::Poweroff)
+}
+
+/// What the operator types at the console ends it too.
+pub fn typed_shutdown(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    web.types("shutdown")?;
+    is_gone(&web)?;
+    expect_reason(&web, Reason::Poweroff)
+}
+
+/// `xl reboot` makes another domain of the same name, whose page answers.
+pub fn reboot(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    let before = number(&web)?;
+    machine.run("xl reboot", "xl reboot web", ASK)?;
+    let step = "another domain after xl reboot";
+    let other = format!("id=$(xl domid web 2>/dev/null) && [ $id != {before} ] && echo $id");
+    machine.until(step, &other, END)?;
+    expect_reason(&web, Reason::Reboot)?;
+    let web = machine.web()?;
+    web.is_unhurt("a reboot")
+}
+
+/// Destroyed and created again, three times.
+pub fn again(machine: &Machine<'_>) -> Outcome {
+    for _ in 0..3 {
+        machine.web()?.destroy()?;
+    }
+    let web = machine.web()?;
+    web.is_unhurt("having been created again")
+}
+
+/// A panic of the kernel is a crash, with its screen on the console.
+pub fn panic(machine: &Machine<'_>) -> Outcome {
+    for (word, line) in [("test-panic", "a test asked for it"), ("test-fault", "vector 14")] {
+        let order = Order { name: word, extra: word, restart: Restart::Keep, ..Order::of("hello") };
+        let domain = machine.create(order)?;
+        domain.sees("KERNEL PANIC", END)?;
+        domain.sees(line, END)?;
+        expect_state(&domain, "c")?;
+        expect_reason(&domain, Reason::Crash)?;
+        domain.destroy()?;
+    }
+    Ok(())
+}
+
+fn number(guest: &Guest<'_>) -> Outcome<u32> {
+    let step = "xl domid";
+    guest.domain().id().step(step)?.ok_or_else(|| Fault::new(step, "there is no such domain"))
+}
+
+fn is_gone(guest: &Guest<'_>) -> Outcome {
+    guest.domain().wait_gone(END).step(&format!("{} is gone", guest.name()))
+}
+
+/// Waits until xl shows this letter.
+fn expect_state(guest: &Guest<'_>, letter: &str) -> Outcome {
+    let step = format!("xl list shows `{letter}` for {}", guest.name());
+    let look = format!(
+        "state=$(xl list {} | awk 'NR == 2 {{ print $(NF - 1) }}'); echo $state; case $state in *{letter}*) ;; *) false ;; esac",
+        guest.name()
+    );
+    guest.machine().until(&step, &look, END).map(drop)
+}
+
+/// Waits until the toolstack's log has this reason.
+fn expect_reason(guest: &Guest<'_>, wanted: Reason) -> Outcome {
+    let step = format!("xl's log of {}", guest.name());
+    let written =
+        format!("grep -c 'has shut down' /var/log/xen/xl-{}.log | grep -v '^0'", guest.name());
+    guest.machine().until(&step, &written, END)?;
+    let found = guest.domain().last_shutdown().step(&step)?;
+    ensure(found == Some(wanted), &step, || format!("the reason is {found:?}, not {wanted:?}"))
+}

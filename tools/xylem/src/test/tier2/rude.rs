@@ -1,0 +1,105 @@
+//! Clients without manners: whatever they do, a good client is answered and no server faults.
+//!
+//! The scripts run in bash in domain 0, which opens connections by `/dev/tcp`.
+
+use std::time::Duration;
+
+use super::fault::{Outcome, contains, ensure};
+use super::machine::Machine;
+
+/// For one script.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Opens `$1` connections to `$2`, their numbers in `fds`.
+const OPEN: &str = "open() { fds=(); for i in $(seq $1); do exec {fd}<>/dev/tcp/$2/80 || return 1; fds+=($fd); done; }; ";
+
+/// Heads that come a field at a time, on more connections than the server has places for.
+pub fn slowloris(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    let (step, address) = ("a page while 100 heads come slowly", web.address()?);
+    let script = format!(
+        "{OPEN} trap '' PIPE; open 100 {address}; \
+         for fd in ${{fds[@]}}; do printf 'GET / HTTP/1.1\\r\\nHost: x\\r\\n' >&$fd; done; \
+         for round in 1 2 3 4; do \
+           for fd in ${{fds[@]}}; do printf 'X-%d: 1\\r\\n' $round >&$fd; done 2>/dev/null; \
+           curl -sS -o /dev/null -m 8 -w '%{{http_code}} ' http://{address}/ 2>&1; sleep 0.5; \
+         done"
+    );
+    let codes = machine.run(step, &script, LIMIT)?;
+    ensure(codes.trim() == "200 200 200 200", step, || format!("codes: {}", codes.trim()))?;
+    web.is_unhurt("slow heads")
+}
+
+/// Connections on which nothing is ever said, more than there are places.
+pub fn silent(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    let (step, address) = ("a page while 120 clients say nothing", web.address()?);
+    let script = format!(
+        "{OPEN} open 120 {address}; for i in 1 2 3; do \
+           curl -sS -o /dev/null -m 8 -w '%{{http_code}} ' http://{address}/ 2>&1; done"
+    );
+    let codes = machine.run(step, &script, LIMIT)?;
+    ensure(codes.trim() == "200 200 200", step, || format!("codes: {}", codes.trim()))?;
+    web.is_unhurt("silent clients")
+}
+
+/// A target, a field, and a number of fields that are too long or too many.
+pub fn oversized(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    let url = web.url("/")?;
+    let long = "$(printf '%*s' 9000 '' | tr ' ' x)";
+    for (what, words, codes) in [
+        ("a target of 9000 bytes", format!("{url}{long}"), "414"),
+        ("a target of 3000 bytes", format!("{url}$(printf '%*s' 3000 '' | tr ' ' x)"), "414"),
+        ("a field of 9000 bytes", format!("-H \"X: {long}\" {url}"), "431"),
+        ("100 fields", format!("$(for i in $(seq 100); do echo -H X-$i:1; done) {url}"), "431"),
+        ("a body", format!("-X GET -d {long} {url}"), "413"),
+        ("a method that is none of its own", format!("-X BREW {url}"), "405"),
+    ] {
+        let curl = format!("curl -s -o /dev/null -m 8 -w '%{{http_code}}' {words}");
+        let code = machine.exec(what, &curl, LIMIT)?.text;
+        ensure(code.trim() == codes, what, || format!("the code is {code}, not {codes}"))?;
+        web.is_unhurt(what)?;
+    }
+    Ok(())
+}
+
+/// Twenty requests in one go: all are answered, in order.
+pub fn pipelined(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    let (step, address) = ("20 requests in one go", web.address()?);
+    let script = format!(
+        "for i in $(seq 10); do printf 'GET /status.json HTTP/1.1\\r\\nHost: x\\r\\n\\r\\nGET /no-%d HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' $i; done \
+         >/tmp/requests; printf 'HEAD / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n' >>/tmp/requests; \
+         socat -t 10 - TCP:{address}:80 </tmp/requests | grep -a -o '^HTTP/1.1 [0-9]*' | cut -d' ' -f2 | tr '\\n' ' '"
+    );
+    let codes = machine.run(step, &script, LIMIT)?;
+    let wanted = format!("{}200", "200 404 ".repeat(10));
+    ensure(codes.trim() == wanted, step, || format!("codes: {}", codes.trim()))?;
+    web.is_unhurt(step)
+}
+
+/// Bytes that are no request.
+pub fn garbage(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    let address = web.address()?;
+    for (what, bytes) in [
+        ("noise", "head -c 20000 /dev/urandom"),
+        ("zeros", "head -c 20000 /dev/zero"),
+        ("a line end", "printf '\\r\\n\\r\\n\\r\\n'"),
+        ("half a request", "printf 'GET / HT'"),
+        ("a TLS greeting", "printf '\\x16\\x03\\x01\\x02\\x00\\x01\\x00\\x01\\xfc\\x03\\x03'"),
+        ("HTTP/2", "printf 'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n'"),
+    ] {
+        let script = format!("{bytes} | socat -t 1 - TCP:{address}:80 2>&1 | head -c 12; true");
+        let said = machine.run(what, &script, LIMIT)?;
+        let is_refused =
+            said.is_empty() || said.starts_with("HTTP/1.1 4") || said.starts_with("HTTP/1.1 5");
+        ensure(is_refused || said.contains("socat"), what, || format!("answered with {said:?}"))?;
+        web.is_unhurt(what)?;
+    }
+    let reset = "for i in $(seq 50); do exec 3<>/dev/tcp/ADDRESS/80; printf 'GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' >&3; exec 3>&-; done";
+    machine.run("50 clients hang up", &reset.replace("ADDRESS", &address), LIMIT)?;
+    contains(&web.get("after 50 that hung up", "/")?, "</html>", "the page")?;
+    web.is_unhurt("clients that hang up")
+}
