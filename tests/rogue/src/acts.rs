@@ -216,7 +216,7 @@ fn alignment_check() {
 
 fn flood_call() {
     let status = ipc::status::Client::new(rt::Trap, crate::wiring::status.handle);
-    for _ in 0..2_000 {
+    for _ in 0..500 {
         let _ = status.snapshot();
     }
 }
@@ -229,7 +229,7 @@ fn flood_notify() {
 }
 
 fn flood_log() {
-    for i in 0..2_000u32 {
+    for i in 0..500u32 {
         rt::log!("flood {i} {STACK_END}");
     }
 }
