@@ -58,6 +58,10 @@ pub enum Memory {
 /// The memory of dom0 in MiB.
 const DOM0: u32 = 512;
 
+/// dom0 has one processor and stays on it: both of the machine's share one thread of the host, and a dom0 with two
+/// waits for itself on every flush of a TLB.
+const DOM0_CPUS: &str = "dom0_max_vcpus=1 dom0_vcpus_pin";
+
 /// Xen with a Linux dom0; `port` of 127.0.0.1 leads to the channel in dom0.
 pub fn dom0(machine: &Machine, memory: Memory, port: u16) -> Vec<String> {
     let share = if memory == Memory::Saved { "on" } else { "off" };
@@ -74,7 +78,7 @@ pub fn dom0(machine: &Machine, memory: Memory, port: u16) -> Vec<String> {
     )));
     line.push("-append".into());
     line.push(format!(
-        "com1=115200,8n1 console=com1 loglvl=warning guest_loglvl=all dom0_mem={DOM0}M,max:{DOM0}M"
+        "com1=115200,8n1 console=com1 loglvl=warning guest_loglvl=all dom0_mem={DOM0}M,max:{DOM0}M {DOM0_CPUS}"
     ));
     line.push("-initrd".into());
     line.push("linux console=hvc0 rdinit=/init quiet panic=1,initramfs".into());

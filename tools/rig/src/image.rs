@@ -21,6 +21,8 @@ const RECIPE: &str = "2";
 const INITRAMFS: &str = include_str!("../dom0/initramfs");
 const INIT: &str = include_str!("../dom0/init");
 const CHANNEL: &str = include_str!("../dom0/channel");
+const VIF: &str = include_str!("../dom0/vif");
+const BLOCK: &str = include_str!("../dom0/block");
 const GUEST_INIT: &str = include_str!("../dom0/guest-init");
 const GUEST_DHCP: &str = include_str!("../dom0/guest-dhcp");
 
@@ -59,6 +61,8 @@ pub fn stamp(tree: &str) -> String {
         INITRAMFS,
         INIT,
         CHANNEL,
+        VIF,
+        BLOCK,
         GUEST_INIT,
         GUEST_DHCP,
         BOOT_MODULES,
@@ -94,6 +98,7 @@ pub fn make(tree: &Tree, xen: &str, into: &Path) -> Result<()> {
         &version,
         &modules.load_order(&format!("{BOOT_MODULES} {DOM0_MODULES}"))?,
     )?;
+    add_block(&root)?;
     let rig = root.join("rig");
     add_rig(&rig, &token()?)?;
     fs::copy(rig.join("token"), into.join("token")).context("copy", into.join("token"))?;
@@ -178,15 +183,23 @@ fn add_modules(tree: &Tree, root: &Path, version: &str, modules: &[Module]) -> R
 }
 
 fn add_rig(rig: &Path, token: &str) -> Result<()> {
-    for (name, text, mode) in
-        [("init", INIT, 0o755), ("channel", CHANNEL, 0o755), ("token", token, 0o600)]
-    {
+    let programs = [("init", INIT), ("channel", CHANNEL), ("vif", VIF)];
+    let programs = programs.map(|(name, text)| (name, text, 0o755));
+    for (name, text, mode) in programs.into_iter().chain([("token", token, 0o600)]) {
         let path = rig.join(name);
         write(&path, text.as_bytes())?;
         fs::set_permissions(&path, Permissions::from_mode(mode))
             .context("set the mode of", &path)?;
     }
     Ok(())
+}
+
+/// Puts our script for disks before Xen's own, which is beside it as `block.xen`.
+fn add_block(root: &Path) -> Result<()> {
+    let script = root.join("etc/xen/scripts/block");
+    fs::rename(&script, script.with_extension("xen")).context("move", &script)?;
+    write(&script, BLOCK.as_bytes())?;
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).context("set the mode of", &script)
 }
 
 /// The word that opens the channel: other users of this machine can reach its port, but do not know it.
