@@ -14,6 +14,8 @@ pub const ENTRIES: u32 = 512;
 pub const QUEUE: Layout = Layout::new(ENTRIES);
 /// Buffers to be sent.
 pub const TRANSMIT_BUFFERS: u16 = 256;
+/// So many buffers that were sent may stay unanswered until something else happens.
+pub const TRANSMIT_LATE: u16 = 64;
 /// Bytes of a buffer to be sent.
 pub const TRANSMIT_BYTES: usize = 2048;
 /// Buffers to be filled; the queue's other entries are never all in use, so nobody waits for room.

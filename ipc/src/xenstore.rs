@@ -7,6 +7,9 @@
 /// A request of up to 4 KiB up, an answer of up to 4 KiB down.
 pub const WIRE: abi::wiring::WireShape = abi::wiring::WireShape::new(2, 2);
 
+/// Most requests of a client whose answers were not collected.
+pub const MOST_OPEN: usize = 4;
+
 abi::word_enum! {
     /// What is asked.
     pub enum Operation {

@@ -9,7 +9,7 @@ use core::cell::RefCell;
 use core::future::poll_fn;
 use core::task::Poll;
 
-use ipc::xenstore::Failure;
+use ipc::xenstore::{Failure, MOST_OPEN};
 use xen::xenbus::Event;
 
 /// Why a sequence of requests to xenstore ended early.
@@ -45,7 +45,8 @@ pub(crate) enum News {
 
 #[derive(Default)]
 struct Papers {
-    answer: Option<Answer>,
+    /// Of the requests that are open; no more than xenstore takes.
+    answers: Vec<Answer>,
     is_lost: bool,
     is_world: bool,
     has_fired: bool,
@@ -66,7 +67,10 @@ pub(crate) struct Desk(Rc<RefCell<Papers>>);
 
 impl Desk {
     pub fn put_answer(&self, answer: Answer) {
-        self.0.borrow_mut().answer = Some(answer);
+        let answers = &mut self.0.borrow_mut().answers;
+        if answers.len() < MOST_OPEN {
+            answers.push(answer);
+        }
     }
 
     pub fn put_fired(&self) {
@@ -89,7 +93,7 @@ impl Desk {
     pub fn begin_session(&self) {
         let mut papers = self.0.borrow_mut();
         papers.is_lost = false;
-        papers.answer = None;
+        papers.answers.clear();
     }
 
     /// A new world begins: what was waited for is void.
@@ -135,8 +139,11 @@ impl Desk {
 
     /// Waits for the answer to request `number`.
     pub async fn answer(&self, number: u32) -> Result<Answer, Stop> {
-        poll_fn(|_| self.poll(|papers| papers.answer.take_if(|answer| answer.number == number)))
-            .await
+        let take = |papers: &mut Papers| {
+            let at = papers.answers.iter().position(|answer| answer.number == number)?;
+            Some(papers.answers.swap_remove(at))
+        };
+        poll_fn(|_| self.poll(take)).await
     }
 
     /// Waits for a watch to fire.

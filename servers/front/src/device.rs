@@ -39,6 +39,13 @@ struct Found {
     backend: String,
 }
 
+impl Found {
+    /// Whether the text of our `backend` node is what was found.
+    fn is_backend(&self, text: Option<&[u8]>) -> bool {
+        text == Some(self.backend.as_bytes())
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Copy)]
 enum Todo {
@@ -190,7 +197,7 @@ impl<T: Traps, D: Driver> Task<T, D> {
 
     /// A device that is new to us, as the toolstack or another incarnation left it.
     async fn meet(&mut self, found: &Found) -> Result<(), Stop> {
-        let own = self.store.look(&format!("{}/state", found.directory)).await?;
+        let [own] = self.store.look([&format!("{}/state", found.directory)]).await?;
         let own = own.map_or(State::Unknown, |text| State::parse(&text));
         rt::log!("{} was found, its backend is {}", found.directory, found.backend);
         self.desk.begin_device();
@@ -214,19 +221,23 @@ impl<T: Traps, D: Driver> Task<T, D> {
 
     /// What the backend says of itself; nothing, if the directories are not those that were found.
     async fn look(&self, found: &Found) -> Result<Event, Stop> {
-        if !self.has_own(found).await? {
+        let paths = [
+            &*format!("{}/backend", found.directory),
+            &*format!("{}/state", found.backend),
+            &*format!("{}/online", found.backend),
+        ];
+        let [backend, state, online] = self.store.look(paths).await?;
+        if !found.is_backend(backend.as_deref()) {
             return Ok(Event::Backend(None, false));
         }
-        let state = self.store.look(&format!("{}/state", found.backend)).await?;
-        let online = self.store.look(&format!("{}/online", found.backend)).await?;
         let state = state.map(|text| State::parse(&text));
         Ok(Event::Backend(state, online.as_deref() != Some(b"0")))
     }
 
     /// Whether our own directory is there, and has the backend that was found.
     async fn has_own(&self, found: &Found) -> Result<bool, Stop> {
-        let backend = self.store.look(&format!("{}/backend", found.directory)).await?;
-        Ok(backend.as_deref() == Some(found.backend.as_bytes()))
+        let [backend] = self.store.look([&format!("{}/backend", found.directory)]).await?;
+        Ok(found.is_backend(backend.as_deref()))
     }
 
     /// Lets the device take an event, and notes what is to be done.
@@ -349,14 +360,12 @@ impl<T: Traps, D: Driver> Task<T, D> {
 
     /// The texts of `nodes`, in order.
     async fn texts(&self, found: &Found, nodes: &[Node]) -> Result<Vec<Option<Vec<u8>>>, Stop> {
-        let mut texts = Vec::new();
-        for node in nodes {
-            let path = match node {
-                Node::Own(name) => format!("{}/{name}", found.directory),
-                Node::Backend(name) => format!("{}/{name}", found.backend),
-            };
-            texts.push(self.store.look(&path).await?);
-        }
-        Ok(texts)
+        let path = |node: &Node| match node {
+            Node::Own(name) => format!("{}/{name}", found.directory),
+            Node::Backend(name) => format!("{}/{name}", found.backend),
+        };
+        let paths: Vec<String> = nodes.iter().map(path).collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        self.store.look_all(&paths).await
     }
 }

@@ -1,20 +1,26 @@
-//! [`Store`]: requests to xenstore, one after the other, each awaited.
+//! [`Store`]: requests to xenstore, awaited one by one or a batch at a time.
 //!
-//! Invariant: at most one request is open, so an answer is that of the last request or of nobody. A session that xenstore
-//! does not know any more ends every wait with [`Stop::Lost`].
+//! Invariant: whoever posts requests awaits the answers of all of them, and never has more open than xenstore takes. A
+//! session that xenstore does not know any more ends every wait with [`Stop::Lost`].
 
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::{CallError, Traps, Word};
 use ipc::Wire;
-use ipc::xenstore::{Client, Error, Failure, Kind, Operation};
+use ipc::xenstore::{Client, Error, Failure, Kind, MOST_OPEN, Operation};
 
 use crate::desk::{Answer, Desk, Stop};
 
 /// How often a transaction is tried.
 const TRIES: u32 = 16;
+
+/// A request: operation, transaction, path, value.
+type Ask<'a> = (Operation, u32, &'a str, &'a str);
+/// What came of one: its code and bytes.
+type Outcome = Result<(u32, Vec<u8>), Failure>;
 
 /// A session with xenstore.
 #[derive(Clone)]
@@ -57,18 +63,20 @@ impl<T: Traps> Store<T> {
         self.desk.put_answer(Answer { number, result, bytes });
     }
 
-    /// The text of a node.
-    pub async fn read(&self, path: &str) -> Result<Vec<u8>, Stop> {
-        Ok(self.ask(Operation::Read, 0, path, "").await?.1)
+    /// The texts of nodes, of each if it is there and may be read.
+    pub async fn look<const N: usize>(
+        &self,
+        paths: [&str; N],
+    ) -> Result<[Option<Vec<u8>>; N], Stop> {
+        let mut texts = self.look_all(&paths).await?.into_iter();
+        Ok(core::array::from_fn(|_| texts.next().flatten()))
     }
 
-    /// The text of a node, if it is there and may be read.
-    pub async fn look(&self, path: &str) -> Result<Option<Vec<u8>>, Stop> {
-        match self.read(path).await {
-            Ok(text) => Ok(Some(text)),
-            Err(Stop::Failed(_)) => Ok(None),
-            Err(stop) => Err(stop),
-        }
+    /// As [`Store::look`], for any number of nodes.
+    pub async fn look_all(&self, paths: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Stop> {
+        let asks: Vec<Ask<'_>> = paths.iter().map(|path| (Operation::Read, 0, *path, "")).collect();
+        let outcomes = self.ask_all(&asks).await?;
+        Ok(outcomes.into_iter().map(|outcome| outcome.ok().map(|(_, text)| text)).collect())
     }
 
     /// The first name below a node.
@@ -84,7 +92,7 @@ impl<T: Traps> Store<T> {
 
     /// Watches a node; gives the watch's number.
     pub async fn watch(&self, path: &str) -> Result<u32, Stop> {
-        let number = self.post(Operation::Watch, 0, path, "")?;
+        let number = self.post((Operation::Watch, 0, path, ""))?;
         self.desk.answer(number).await?.result.map_err(Stop::Failed)?;
         Ok(number)
     }
@@ -137,11 +145,14 @@ impl<T: Traps> Store<T> {
         nodes: impl Iterator<Item = (&'a str, &'a str)>,
     ) -> Result<(), Stop> {
         self.ask(Operation::Read, transaction, &format!("{directory}/state"), "").await?;
-        for (name, text) in nodes {
-            let path = format!("{directory}/{name}");
-            self.ask(Operation::Write, transaction, &path, text).await?;
-        }
-        Ok(())
+        let nodes: Vec<(String, &str)> =
+            nodes.map(|(name, text)| (format!("{directory}/{name}"), text)).collect();
+        let asks: Vec<Ask<'_>> = nodes
+            .iter()
+            .map(|(path, text)| (Operation::Write, transaction, path.as_str(), *text))
+            .collect();
+        let outcomes = self.ask_all(&asks).await?;
+        outcomes.into_iter().try_for_each(|outcome| outcome.map(drop)).map_err(Stop::Failed)
     }
 
     async fn ask(
@@ -151,21 +162,34 @@ impl<T: Traps> Store<T> {
         path: &str,
         value: &str,
     ) -> Result<(u32, Vec<u8>), Stop> {
-        let number = self.post(operation, transaction, path, value)?;
-        let answer = self.desk.answer(number).await?;
-        match answer.result {
-            Ok(code) => Ok((code, answer.bytes)),
-            Err(failure) => Err(Stop::Failed(failure)),
-        }
+        let number = self.post((operation, transaction, path, value))?;
+        self.outcome(number).await?.map_err(Stop::Failed)
     }
 
-    fn post(
-        &self,
-        operation: Operation,
-        transaction: u32,
-        path: &str,
-        value: &str,
-    ) -> Result<u32, Stop> {
+    /// Asks all, with as many open at once as xenstore takes; what came of each, in order.
+    async fn ask_all(&self, asks: &[Ask<'_>]) -> Result<Vec<Outcome>, Stop> {
+        let mut open = VecDeque::new();
+        let mut outcomes = Vec::new();
+        for &ask in asks {
+            if open.len() == MOST_OPEN
+                && let Some(number) = open.pop_front()
+            {
+                outcomes.push(self.outcome(number).await?);
+            }
+            open.push_back(self.post(ask)?);
+        }
+        for number in open {
+            outcomes.push(self.outcome(number).await?);
+        }
+        Ok(outcomes)
+    }
+
+    async fn outcome(&self, number: u32) -> Result<Outcome, Stop> {
+        let answer = self.desk.answer(number).await?;
+        Ok(answer.result.map(|code| (code, answer.bytes)))
+    }
+
+    fn post(&self, (operation, transaction, path, value): Ask<'_>) -> Result<u32, Stop> {
         let length = path.len().saturating_add(value.len());
         let (Ok(path_bytes), Ok(value_bytes), true) =
             (u32::try_from(path.len()), u32::try_from(value.len()), self.wire.up.holds(0, length))

@@ -12,7 +12,7 @@ use abi::{CallError, Status, Traps};
 use ipc::Wire;
 use ipc::nic::{
     self, Complete, MORE, QUEUE, RECEIVE, RECEIVE_BUFFERS, RECEIVE_BYTES, Submit, TRANSMIT,
-    TRANSMIT_BUFFERS, TRANSMIT_BYTES,
+    TRANSMIT_BUFFERS, TRANSMIT_BYTES, TRANSMIT_LATE,
 };
 use shared::queue::{Client, Error};
 use smoltcp::phy::{self, Checksum, DeviceCapabilities, Medium};
@@ -173,9 +173,9 @@ impl<T: Traps> Device<T> {
         if self.is_open() { self.link.free.len() } else { 0 }
     }
 
-    /// Whether frames are on their way that the server has not answered.
+    /// Whether frames are on their way that the server should have answered.
     pub const fn is_waiting(&self) -> bool {
-        self.is_open() && self.link.free.len() < TRANSMIT_BUFFERS as usize
+        self.is_open() && self.link.free.len() < (TRANSMIT_BUFFERS - TRANSMIT_LATE) as usize
     }
 
     /// How many frames the stack has made so far.

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use front::{Driver, Node, Offer, Span, Texts, Turn};
 use ipc::Wire;
+use ipc::nic::TRANSMIT_LATE;
 use xen::netif;
 use xen::xenbus::Class;
 use xen::{Broken, number};
@@ -108,8 +109,11 @@ impl Card {
     }
 
     fn arm_rings(&mut self) -> Result<bool, Broken> {
+        // That a buffer was sent is nobody's hurry, unless another frame waits for it.
+        let is_holding = self.session.as_ref().is_some_and(Session::is_holding);
+        let sent = if is_holding { 1 } else { TRANSMIT_LATE };
         match self.rings.as_mut().filter(|_| self.is_online) {
-            Some(rings) => rings.arm(),
+            Some(rings) => rings.arm(sent),
             None => Ok(false),
         }
     }

@@ -91,9 +91,9 @@ impl Rings {
         self.receive.publish() || for_sending
     }
 
-    /// Asks to be rung when anything comes back. Says whether something did already.
-    pub fn arm(&mut self) -> Result<bool, Broken> {
-        let was_sent = self.transmit.arm()?;
+    /// Asks to be rung when a packet comes, or when `sent` buffers were sent. Says whether that is so already.
+    pub fn arm(&mut self, sent: u16) -> Result<bool, Broken> {
+        let was_sent = self.transmit.arm_after(sent)?;
         Ok(self.receive.arm()? || was_sent)
     }
 }

@@ -100,6 +100,11 @@ impl Session {
         }
     }
 
+    /// Whether a frame waits for its buffer to come back from the backend, which has it of an earlier session.
+    pub const fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// A buffer came back from the backend. If it was of an earlier session, and this one waits to use it, it goes out now.
     pub fn sent(&mut self, sent: Sent, rings: Option<&mut Rings>) {
         let held = self.held.iter().position(|submit| submit.buffer == sent.buffer);

@@ -214,11 +214,19 @@ impl<Request: Entry, Response: Entry> Front<Request, Response> {
     /// # Errors
     /// As for [`Self::waiting`].
     pub fn arm(&mut self) -> Result<bool, Broken> {
+        self.arm_after(1)
+    }
+
+    /// As [`Self::arm`], at the response that is `count` after those that were seen (Xen public/io/ring.h, `rsp_event`).
+    ///
+    /// # Errors
+    /// As for [`Self::waiting`].
+    pub fn arm_after(&mut self, count: u32) -> Result<bool, Broken> {
         let seen = self.rsp_prod;
-        self.page.store_u32_release(RSP_EVENT, seen.wrapping_add(1));
+        self.page.store_u32_release(RSP_EVENT, seen.wrapping_add(count));
         full_fence();
         self.waiting()?;
-        Ok(self.rsp_prod != seen)
+        Ok(self.rsp_prod.wrapping_sub(seen) >= count)
     }
 
     fn offset(&self, position: u32) -> usize {

@@ -78,7 +78,7 @@ proptest! {
                 while let Some(sent) = once.note(front.complete()).flatten() {
                     assert!(out.remove(sent.buffer), "it was not out");
                 }
-                let _ = front.arm();
+                let _ = front.arm_after(1);
             }
         });
     }

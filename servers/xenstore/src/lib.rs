@@ -28,4 +28,4 @@ mod session;
 
 pub use broker::{Broker, Domain};
 pub use grant::Grant;
-pub use session::{ANSWERS, TRANSACTIONS, WATCHES};
+pub use session::{TRANSACTIONS, WATCHES};

@@ -8,13 +8,11 @@ use alloc::vec::Vec;
 
 use abi::Badge;
 use ipc::Wire;
-use ipc::xenstore::{Failure, Kind};
+use ipc::xenstore::{Failure, Kind, MOST_OPEN};
 
 use crate::grant::Grant;
 use crate::request::Request;
 
-/// Most requests of a client whose answers were not collected.
-pub const ANSWERS: usize = 4;
 /// Most watches of a client.
 pub const WATCHES: usize = 8;
 /// Most transactions of a client.
@@ -80,7 +78,7 @@ impl Session {
     /// Whether another request may be posted.
     pub fn is_full(&self) -> bool {
         let answers = self.answers.iter().filter(|answer| answer.kind != Kind::Fired).count();
-        self.open + answers >= ANSWERS
+        self.open + answers >= MOST_OPEN
     }
 
     /// The number of the next request.

@@ -5,8 +5,8 @@ mod common;
 use abi::{Badge, Handle};
 use common::{Bench, DISK, DONE, Got, NET, NOBODY, PORT, bytes};
 use ipc::serve::Serve;
-use ipc::xenstore::{Error, Failure, Kind, Operation, Server};
-use xenstore::{ANSWERS, TRANSACTIONS, WATCHES};
+use ipc::xenstore::{Error, Failure, Kind, MOST_OPEN, Operation, Server};
+use xenstore::{TRANSACTIONS, WATCHES};
 
 const DENIED: Got = Got::Failed(Failure::Denied);
 
@@ -177,7 +177,7 @@ fn transactions_of_others_are_unknown() {
 #[test]
 fn every_share_has_a_limit() {
     let mut bench = Bench::new();
-    for _ in 0..ANSWERS {
+    for _ in 0..MOST_OPEN {
         bench.post(NET, Operation::Read, 0, "device/vif/0/state", "").unwrap();
     }
     let refused = bench.post(NET, Operation::Read, 0, "device/vif/0/state", "");
@@ -185,7 +185,7 @@ fn every_share_has_a_limit() {
     bench.run();
     let refused = bench.post(NET, Operation::Read, 0, "device/vif/0/state", "");
     assert_eq!(refused, Err(Error::Busy));
-    assert_eq!(bench.collect_all(NET).len(), ANSWERS);
+    assert_eq!(bench.collect_all(NET).len(), MOST_OPEN);
     for n in 0..WATCHES {
         assert_eq!(bench.ask(NET, Operation::Watch, 0, &format!("device/vif/0/{n}"), ""), DONE);
         bench.collect_all(NET);

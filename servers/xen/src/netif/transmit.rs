@@ -145,12 +145,12 @@ impl Transmit {
         Ok(Some(Sent { buffer: response.id, is_sent: response.status == OKAY }))
     }
 
-    /// Asks to be rung when the next buffer comes back. Says whether one did already: then nobody rings.
+    /// Asks to be rung when `count` buffers have come back, from now on. Says whether they did already: then nobody rings.
     ///
     /// # Errors
     /// When the backend's index cannot be.
-    pub fn arm(&mut self) -> Result<bool, Broken> {
-        self.ring.arm()
+    pub fn arm_after(&mut self, count: u16) -> Result<bool, Broken> {
+        self.ring.arm_after(u32::from(count))
     }
 
     fn is_out(&self, buffer: u16) -> bool {
