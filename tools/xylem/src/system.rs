@@ -40,8 +40,10 @@ struct Server {
     image: Option<String>,
 }
 
-const KERNEL_TARGET: &str = "x86_64-unknown-none";
-const SERVER_TARGET: &str = "x86_64-unknown-linux-musl";
+/// The target of the kernel.
+pub const KERNEL_TARGET: &str = "x86_64-unknown-none";
+/// The target of the servers.
+pub const SERVER_TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// Memory of a domain whose manifest does not say.
 const MEMORY: u32 = 32;

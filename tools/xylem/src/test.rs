@@ -4,9 +4,11 @@
 
 mod host;
 mod licences;
+mod parallel;
 mod scenario;
 mod tier1;
 mod tier2;
+mod units;
 
 use std::process::ExitCode;
 use std::time::Instant;

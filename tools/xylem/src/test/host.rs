@@ -2,39 +2,36 @@
 
 use std::process::{Command, Stdio};
 
-use super::{Tally, check, licences};
-use crate::system::root;
+use super::{Tally, check, licences, units};
+use crate::system::{KERNEL_TARGET, SERVER_TARGET, root};
 
-/// The crate that is linked for the kernel's target.
-const KERNEL: &[&str] = &["-p", "kernel"];
-const KERNEL_TARGET: &str = "x86_64-unknown-none";
+/// Warnings are errors.
+const STRICT: [&str; 3] = ["--", "-D", "warnings"];
 
 /// Runs all of it; `fast` leaves out what only CI needs.
 pub fn run(fast: bool) -> Tally {
     let mut tally = Tally::default();
     let mut add = |more: Tally| tally.add(more);
     add(check("format", || cargo(&["fmt", "--all", "--check"], &[])));
-    add(check("unit and property tests", || unit_tests(fast)));
+    add(check("unit and property tests", || units::run(fast)));
     if fast {
         return tally;
     }
-    let lint = ["--", "-D", "warnings"];
-    add(check("lints", || {
-        cargo(&[&["clippy", "-q", "--workspace", "--all-targets"], &lint[..]].concat(), &[])
-    }));
+    add(check("lints", || lint(&["--workspace", "--all-targets"])));
     add(check("lints of the kernel", || {
-        cargo(
-            &[&["clippy", "-q", "--release", "--target", KERNEL_TARGET], KERNEL, &lint[..]]
-                .concat(),
-            &[],
-        )
+        lint(&["--release", "--target", KERNEL_TARGET, "-p", "kernel"])
     }));
-    add(check("documents", || cargo(&["doc", "-q", "--workspace", "--no-deps", "--lib"], &[])));
+    add(check("lints of the servers", lint_servers));
+    add(check("documents", || {
+        let documents = ["doc", "-q", "--workspace", "--no-deps", "--lib"];
+        cargo(&documents, &[("RUSTDOCFLAGS", "-D warnings")])
+    }));
     add(check("licences", || licences::check(&root())));
     tally
 }
 
-fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+/// A command of cargo's in the workspace.
+pub fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(root())
@@ -48,43 +45,39 @@ fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Tally {
     Tally::one(command(arguments, variables).status().is_ok_and(|status| status.success()))
 }
 
-/// Runs the tests of the workspace and counts them.
-fn unit_tests(fast: bool) -> Tally {
-    let what: &[&str] = if fast { &["--lib", "--bins", "--tests"] } else { &[] };
-    let arguments = [&["test", "-q", "--no-fail-fast", "--workspace"], what].concat();
-    let Ok(output) = command(&arguments, &[]).stderr(Stdio::inherit()).output() else {
-        return Tally::one(false);
-    };
-    let text = String::from_utf8_lossy(&output.stdout);
-    let mut tally = count(&text);
-    if !output.status.success() {
-        println!("{text}");
-        tally.failed = tally.failed.max(1);
-    }
-    tally
+fn lint(what: &[&str]) -> Tally {
+    cargo(&[&["clippy", "-q"], what, &STRICT].concat(), &[])
 }
 
-/// Sums the lines `test result: ok. 3 passed; 0 failed; …` of the test runner.
-fn count(output: &str) -> Tally {
-    let mut tally = Tally::default();
-    for line in output.lines().filter(|line| line.starts_with("test result:")) {
-        let number = |word: &str| {
-            let before = line.split(word).next().unwrap_or_default();
-            before.split_whitespace().last().and_then(|number| number.parse().ok()).unwrap_or(0)
-        };
-        tally.add(Tally { passed: number(" passed"), failed: number(" failed") });
-    }
-    tally
+/// Lints the servers as they are built for the domain, where other parts of them are compiled than on the host.
+fn lint_servers() -> Tally {
+    let packages = packages(&["servers", "tests"]);
+    let mut what = vec!["--release", "--target", SERVER_TARGET];
+    what.extend(packages.iter().flat_map(|package| ["-p", package.as_str()]));
+    lint(&what)
+}
+
+/// The packages in some folders, with the version, since a dependency may have the same name.
+fn packages(folders: &[&str]) -> Vec<String> {
+    let entries = folders.iter().filter_map(|folder| std::fs::read_dir(root().join(folder)).ok());
+    let crates = entries.flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut names: Vec<String> = crates
+        .filter(|folder| folder.join("Cargo.toml").is_file())
+        .filter_map(|folder| Some(folder.file_name()?.to_str()?.to_owned()))
+        .map(|name| format!("{name}@{}", env!("CARGO_PKG_VERSION")))
+        .collect();
+    names.sort();
+    names
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Tally, count};
+    use super::packages;
 
     #[test]
-    fn results_are_summed() {
-        let output = "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured\nnoise\n\
-                      test result: FAILED. 10 passed; 2 failed; 0 ignored";
-        assert_eq!(count(output), Tally { passed: 13, failed: 2 });
+    fn the_servers_are_found() {
+        let found = packages(&["servers", "tests"]);
+        assert!(found.contains(&"log@0.1.0".into()) && found.contains(&"rogue@0.1.0".into()));
+        assert!(found.iter().all(|package| !package.starts_with("scenarios")));
     }
 }

@@ -5,14 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::thread;
 
 use rig::direct::{self, Boot};
 use rig::{Cache, Silent};
 
 use super::scenario::{Damage, End, Scenario};
-use super::{Tally, check};
+use super::{Tally, check, parallel};
 use crate::failure::{Context, Failure, Result};
 use crate::system::{self, Packed};
 use crate::ui::Screen;
@@ -40,7 +38,9 @@ pub fn run(filter: Option<&str>, fast: bool) -> Result<Tally> {
     let cache = Cache::open()?;
     rig::setup(&cache, &Screen::default())?;
     let systems = pack(&scenarios);
-    Ok(side_by_side(&scenarios, |scenario| told(scenario, attempt(&cache, scenario, &systems))))
+    Ok(parallel::each(&scenarios, AT_A_TIME, |scenario| {
+        check(&scenario.name, || Tally::one(told(scenario, attempt(&cache, scenario, &systems))))
+    }))
 }
 
 fn pack(scenarios: &[Scenario]) -> Systems<'_> {
@@ -51,28 +51,6 @@ fn pack(scenarios: &[Scenario]) -> Systems<'_> {
         });
     }
     systems
-}
-
-/// Runs the scenarios on all processors; each takes the next one that is left.
-fn side_by_side(scenarios: &[Scenario], passes: impl Fn(&Scenario) -> bool + Sync) -> Tally {
-    let queue = Mutex::new(scenarios.iter());
-    let next = || queue.lock().ok().and_then(|mut queue| queue.next());
-    let work = || {
-        let mut tally = Tally::default();
-        while let Some(scenario) = next() {
-            tally.add(check(&scenario.name, || Tally::one(passes(scenario))));
-        }
-        tally
-    };
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(AT_A_TIME);
-    let mut tally = Tally::default();
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            tally.add(thread.join().unwrap_or(Tally::one(false)));
-        }
-    });
-    tally
 }
 
 fn told(scenario: &Scenario, verdict: Result<Option<String>>) -> bool {
