@@ -26,21 +26,38 @@ impl<'a> Domain<'a> {
     /// # Errors
     /// [`Error::DomainExists`], [`Error::Command`] with what `xl` said, and those of the way to dom0.
     pub fn create(dom0: &'a dyn Dom0, spec: &Spec<'_>) -> Result<Self> {
+        Self::make(dom0, spec, &format!(" && {}", Self::named(dom0, spec.name)?.start()))
+    }
+
+    /// Does all that [`Domain::create`] does but the last: what [`Domain::start`] says is left to the caller.
+    ///
+    /// # Errors
+    /// Those of [`Domain::create`].
+    pub fn write(dom0: &'a dyn Dom0, spec: &Spec<'_>) -> Result<Self> {
+        Self::make(dom0, spec, "")
+    }
+
+    /// The command that starts a domain that was written.
+    pub fn start(&self) -> String {
+        format!("xl create {}/config", self.folder())
+    }
+
+    /// Brings the files, then does the rest in one command, since each costs time.
+    fn make(dom0: &'a dyn Dom0, spec: &Spec<'_>, start: &str) -> Result<Self> {
         let domain = Self::named(dom0, spec.name)?;
-        if dom0.exec(&free(spec.name), ASK)?.status == TAKEN {
-            return Err(Error::DomainExists { name: spec.name.into(), dom0: dom0.name() });
-        }
+        // The files of a domain of this name may be in use: ours get their names when none is there.
         std::thread::scope(|scope| {
-            let kernel = scope.spawn(|| dom0.put(spec.kernel, &domain.file("kernel")));
-            dom0.put(spec.image, &domain.file("image"))?;
+            let kernel = scope.spawn(|| dom0.put(spec.kernel, &domain.file("kernel.new")));
+            dom0.put(spec.image, &domain.file("image.new"))?;
             kernel.join().unwrap_or_else(|_| Err(domain.lost()))
         })?;
         let mut paths = Vec::new();
-        let created = domain.attach(spec, &mut paths).and_then(|()| domain.start(spec, &paths));
-        if created.is_err() {
+        let made =
+            domain.attach(spec, &mut paths).and_then(|()| domain.settle(spec, &paths, start));
+        if made.is_err() {
             paths.iter().for_each(|path| drop(dom0.detach(path)));
         }
-        created.map(|()| domain)
+        made.map(|()| domain)
     }
 
     /// A domain of this name, whether it runs or not.
@@ -162,18 +179,17 @@ impl<'a> Domain<'a> {
         Ok(())
     }
 
-    fn start(&self, spec: &Spec<'_>, paths: &[String]) -> Result<()> {
-        let config = config(spec, &self.folder(), paths);
-        let (log, folder) = (log(&self.name), self.folder());
-        // The log of an older domain of this name is not ours: note where ours begins.
-        let command = format!(
-            "printf %s {disks} >{folder}/disks; printf %s {note} >{folder}/note; printf %s {config} >{folder}/config; \
-             stat -c %s {log} >{folder}/start 2>/dev/null; xl create {folder}/config",
-            disks = quoted(&format!("{}\n", paths.join("\n"))),
-            note = quoted(spec.note),
-            config = quoted(&config),
-        );
-        self.dom0.run(&command, CHANGE).map(drop)
+    fn settle(&self, spec: &Spec<'_>, paths: &[String], start: &str) -> Result<()> {
+        let command = settle(&self.folder(), spec, paths, start);
+        let output = self.dom0.exec(&command, CHANGE)?;
+        match output.status {
+            0 => Ok(()),
+            TAKEN => Err(Error::DomainExists { name: self.name.clone(), dom0: self.dom0.name() }),
+            status => {
+                let (dom0, text) = (self.dom0.name(), output.text.trim().to_owned());
+                Err(Error::Command { dom0, command: self.start(), status, text })
+            }
+        }
     }
 
     fn lost(&self) -> Error {
@@ -226,6 +242,23 @@ fn free(name: &str) -> String {
     format!(
         "n=0; while s=$(xl list {name} 2>/dev/null | awk 'NR == 2 {{ print $(NF - 1) }}') && [ -n \"$s\" ]; do \
          case $s in *[sd]*) [ $n -lt 50 ] || exit {TAKEN} ;; *) exit {TAKEN} ;; esac; sleep 0.1; n=$((n+1)); done"
+    )
+}
+
+/// The command that writes a domain down in its folder, and starts it with `start`.
+///
+/// A domain of ours has its folder as long as it lives: without one the look at all domains, which takes time, is only
+/// made when something went wrong.
+fn settle(folder: &str, spec: &Spec<'_>, paths: &[String], start: &str) -> String {
+    let (log, free) = (log(spec.name), free(spec.name));
+    format!(
+        "free() {{ {free}; }}; cd {folder} || exit; [ ! -e config ] || free; \
+         mv kernel.new kernel && mv image.new image && \
+         printf %s {disks} >disks && printf %s {note} >note && printf %s {config} >config || exit; \
+         {{ stat -c %s {log} || echo 0; }} >start 2>/dev/null{start} || {{ status=$?; free; exit $status; }}",
+        disks = quoted(&format!("{}\n", paths.join("\n"))),
+        note = quoted(spec.note),
+        config = quoted(&config(spec, folder, paths)),
     )
 }
 
