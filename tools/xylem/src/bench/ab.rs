@@ -19,7 +19,7 @@ pub struct Report {
 pub fn command(url: &str, count: u32, at_once: u32, keeps_alive: bool) -> String {
     let keep = if keeps_alive { "-k " } else { "" };
     let table = "/run/xylem-ab.csv";
-    format!("ab -q -l {keep}-n {count} -c {at_once} -e {table} {url} 2>&1 && cat {table}")
+    format!("ab -q -l -r {keep}-n {count} -c {at_once} -e {table} {url} 2>&1 && cat {table}")
 }
 
 /// Reads what that command printed.
@@ -83,7 +83,7 @@ Percentage served,Time in ms
     #[test]
     fn one_command_runs_it_and_shows_its_table() {
         let line = command("http://10.0.3.15/", 200, 8, true);
-        assert!(line.starts_with("ab -q -l -k -n 200 -c 8 -e "), "{line}");
+        assert!(line.starts_with("ab -q -l -r -k -n 200 -c 8 -e "), "{line}");
         assert!(!command("http://10.0.3.15/", 200, 8, false).contains("-k"));
     }
 }

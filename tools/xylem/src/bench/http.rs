@@ -29,9 +29,9 @@ const fn load(name: &'static str, at_once: u32, keeps_alive: bool, requests: u32
 
 const LOADS: [Load; 4] = [
     load("c1", 1, true, 200),
-    load("c8", 8, true, 400),
-    load("c64", 64, true, 640),
-    load("c8_close", 8, false, 200),
+    load("c8", 8, true, 200),
+    load("c64", 64, true, 320),
+    load("c8_close", 8, false, 100),
 ];
 
 /// Both domains under one load, once.
