@@ -14,6 +14,7 @@ mod life;
 mod load;
 mod machine;
 mod many;
+mod packet;
 mod ping;
 mod restarts;
 mod rude;
@@ -63,6 +64,7 @@ const GROUPS: &[Group] = &[
     &[
         case("rude-slow-heads", rude::slowloris),
         case("rude-silence", rude::silent),
+        case("rude-half-open", rude::half_open),
         case("rude-oversized", rude::oversized),
         case("rude-pipelined", rude::pipelined),
         case("rude-garbage", rude::garbage),
