@@ -16,6 +16,7 @@ mod machine;
 mod many;
 mod packet;
 mod ping;
+mod poke;
 mod restarts;
 mod rude;
 mod swap;
@@ -88,9 +89,10 @@ const GROUPS: &[Group] = &[
         case("address-of-words", address::of_words),
     ],
     &[
-        case("liar-nonsense", liar::nonsense),
-        case("liar-closing", liar::closing),
+        case("liar-states", liar::states),
         case("liar-replaced", liar::replaced),
+        case("liar-rings", liar::rings),
+        case("liar-facts", liar::facts),
     ],
 ];
 
