@@ -8,7 +8,7 @@ use abi::kernel::control::{HandleKind, SlotState};
 use abi::{Message, Status, Token, trap};
 
 use super::Core;
-use super::handle::{CALL, Handle, NOTIFY};
+use super::handle::{CALL, FAR, Handle, NOTIFY};
 use super::hardware::{Hardware, TrapRegisters, Vcpu};
 use super::schedule::Place;
 use super::slot::SUPERVISOR;
@@ -61,6 +61,9 @@ impl Core<'_> {
         let caller = &mut self.threads[thread];
         caller.badge = handle.badge;
         caller.calls += 1;
+        if handle.rights & FAR != 0 {
+            caller.saved = Saved::Far;
+        }
         self.present(hardware, thread, callee, State::Queued);
     }
 
@@ -109,8 +112,7 @@ impl Core<'_> {
         self.end_turn(hardware, thread);
         self.unmask_ports(hardware, inbox);
         self.threads[thread].saved = Saved::Collect;
-        self.threads[thread].state = State::Waiting;
-        self.slots[inbox].parked = thread;
+        self.park(inbox, thread);
         if self.slots[inbox].bits != 0 || self.slots[inbox].first_caller != ThreadId::NONE {
             self.slots[inbox].parked = ThreadId::NONE;
             self.make_ready(hardware, thread, Place::Front);
@@ -216,14 +218,15 @@ impl Core<'_> {
                 self.slots[inbox].parked = ThreadId::NONE;
             }
             State::Queued | State::FaultQueued => self.unqueue(self.threads[thread].callee, thread),
-            State::Awaiting | State::Faulted => self.disown(thread),
+            State::Awaiting | State::Faulted => self.disown(hardware, thread),
             State::Stopped | State::Running => {}
         }
         self.threads[thread].state = State::Stopped;
     }
 
     /// Servers that run on the account of a caller that goes away pay for themselves from here on, all along its chain.
-    fn disown(&mut self, caller: ThreadId) {
+    fn disown(&mut self, hardware: &mut impl Hardware, caller: ThreadId) {
+        self.charge(hardware, self.here);
         let payer = self.threads[caller].payer;
         let mut at = caller;
         while matches!(self.threads[at].state, State::Awaiting | State::Faulted) {

@@ -94,6 +94,11 @@ impl<'a, N: Number, T: Default> Table<'a, N, T> {
         (0..u16::try_from(self.items.len()).unwrap_or(u16::MAX)).map(N::from_raw)
     }
 
+    /// Address of the first object.
+    pub fn address(&mut self) -> u64 {
+        self.items.as_mut_ptr().expose_provenance() as u64
+    }
+
     /// All objects.
     pub fn iter(&self) -> core::slice::Iter<'_, T> {
         self.items.iter()

@@ -59,7 +59,7 @@ fn count_nmi(registers: &Registers) {
 fn debug_exception(registers: &Registers) -> ! {
     let vcpu = Vcpu::current();
     // SAFETY: a thread ran, so the frame is its, and nothing else refers to it while the thread runs.
-    let frame = unsafe { &mut *vcpu.frame.get() };
+    let frame = unsafe { &mut *vcpu.frame() };
     frame.registers = *registers;
     save_vectors(&mut frame.vectors);
     // SAFETY: the vCPU's stack holds nothing: its thread was in user mode.
@@ -68,7 +68,7 @@ fn debug_exception(registers: &Registers) -> ! {
 
 extern "C" fn debug_exception_on_stack() -> ! {
     // SAFETY: as above.
-    let registers = unsafe { (*Vcpu::current().frame.get()).registers };
+    let registers = unsafe { (*Vcpu::current().frame()).registers };
     user_exception(&registers)
 }
 

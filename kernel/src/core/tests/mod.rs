@@ -8,6 +8,8 @@ mod memory;
 mod model;
 mod naive;
 mod naive_control;
+mod quick;
+mod quick_steps;
 mod random_ipc;
 mod random_memory;
 mod running;
