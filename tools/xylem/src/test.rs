@@ -2,6 +2,7 @@
 //!
 //! Invariant: each check is counted once, and the last line is the sum. A check that fails does not stop the others.
 
+mod figures;
 mod host;
 mod licences;
 mod parallel;
@@ -48,6 +49,7 @@ pub fn test(args: &Test) -> Result<ExitCode> {
     }
     tally.add(tier1::run(args.filter.as_deref(), args.fast)?);
     if !args.fast {
+        tally.add(figures::run(args.filter.as_deref()));
         tally.add(tier2::run(args.filter.as_deref())?);
     }
     if tally == Tally::default() {
