@@ -17,18 +17,27 @@ use super::thread::{Fault, Saved, State};
 
 impl Core<'_> {
     /// The current thread trapped with these registers (`rip` and `rsp` included).
+    #[cfg(test)]
     pub fn trap(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu, registers: TrapRegisters) {
+        let here = self.enter(vcpu);
+        let Some(thread) = self.running(here) else { return };
+        self.threads[thread].registers = TrapRegisters { r12: 0, r13: 0, ..registers };
+        self.trapped(hardware, vcpu);
+    }
+
+    /// The current thread trapped; its registers are kept already (`rip` and `rsp` included, `r12` and `r13` as 0).
+    pub fn trapped(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) {
         let vcpu = self.enter(vcpu);
         let Some(thread) = self.running(vcpu) else { return };
-        self.threads[thread].registers = TrapRegisters { r12: 0, r13: 0, ..registers };
         self.threads[thread].saved = Saved::Trap;
-        let above = registers.rax >> 8;
-        match registers.rax.to_le_bytes() {
+        let rax = self.threads[thread].registers.rax;
+        let above = rax >> 8;
+        match rax.to_le_bytes() {
             [trap::CALL, ..] => self.trap_call(hardware, thread, above),
             [trap::REPLY_WAIT, ..] => self.trap_reply_wait(hardware, thread, above),
             [trap::REPLY, ..] => self.trap_reply(hardware, thread, above),
             [trap::NOTIFY, ..] => self.trap_notify(hardware, thread, above),
-            _ => self.fault_trap(hardware, thread, FaultKind::BadTrap, registers.rax),
+            _ => self.fault_trap(hardware, thread, FaultKind::BadTrap, rax),
         }
     }
 

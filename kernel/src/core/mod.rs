@@ -171,7 +171,8 @@ impl<'a> Core<'a> {
 
     /// Notes which vCPU is in the kernel; one that the core does not know counts as the first.
     fn enter(&mut self, vcpu: Vcpu) -> VcpuId {
-        self.here = self.vcpus.check(vcpu.0).unwrap_or(VcpuId(0));
+        let vcpu = VcpuId(vcpu.0);
+        self.here = if self.vcpus.has(vcpu) { vcpu } else { VcpuId(0) };
         self.here
     }
 

@@ -174,8 +174,8 @@ impl Core<'_> {
 
     /// The machine switched to a thread by itself, by calls and answers that left the core nothing to do.
     pub fn switched(&mut self, vcpu: Vcpu, thread: u16) {
-        let vcpu = self.enter(vcpu);
-        if let Some(thread) = self.threads.check(thread) {
+        let (vcpu, thread) = (self.enter(vcpu), ThreadId(thread));
+        if self.threads.has(thread) {
             self.vcpus[vcpu].current = thread;
         }
     }

@@ -88,6 +88,11 @@ impl<'a, N: Number, T: Default> Table<'a, N, T> {
         (raw < count).then(|| N::from_raw(clamp(raw, count)))
     }
 
+    /// Whether there is such an object, for a number that does not come from a server.
+    pub fn has(&self, number: N) -> bool {
+        usize::from(number.raw()) < self.items.len()
+    }
+
     /// All numbers.
     pub fn numbers(&self) -> impl Iterator<Item = N> + use<N, T> {
         // The length was cut to the room for numbers.

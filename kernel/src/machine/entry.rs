@@ -37,10 +37,11 @@ unsafe extern "C" {
 
     /// Enables interrupts and waits for one. It never returns: the upcall starts afresh on the vCPU's stack.
     pub fn idle() -> !;
-    /// Goes to user mode with these registers, all others zero, vector registers and flags at their defaults.
+    /// Goes to user mode with these registers, all others zero, vector registers and flags at their defaults; to where
+    /// nothing is mapped if `rip` is not canonical.
     ///
     /// # Safety
-    /// `rip` is canonical and the thread's space is loaded.
+    /// The thread's space is loaded.
     pub fn leave_trap(registers: *const TrapRegisters) -> !;
     /// Goes to user mode with all registers of a frame.
     ///
@@ -301,21 +302,17 @@ syscall_entry:
     mov [rbx + {rip}], rcx
     // A trap for the core. rbx: the thread that traps, the place of the trap is in its registers.
 syscall_slow:
-    mov rsp, gs:[{stack}]
-    push 0                                      // the stack stays a multiple of 16 at the call
-    push [rbx + {rsp}]
-    push [rbx + {rip}]
-    push 0                                      // r13
-    push 0                                      // r12
-    push r9
-    push r8
-    push r10
-    push rdx
-    push rsi
-    push rdi
-    push rax
-    mov rdi, rsp
+    mov [rbx + {trap_rax}], rax
+    mov [rbx + {trap_rdi}], rdi
+    mov [rbx + {words}], rsi
+    mov [rbx + {words} + 8], rdx
+    mov [rbx + {words} + 16], r10
+    mov [rbx + {words} + 24], r8
+    mov [rbx + {words} + 32], r9
     xor ebp, ebp
+    mov [rbx + {trap_r12}], rbp
+    mov [rbx + {trap_r13}], rbp
+    mov rsp, gs:[{stack}]
     call trap
     ud2
 
@@ -344,6 +341,9 @@ leave_trap:
     mov r12, [rdi + {trap_r12}]
     mov r13, [rdi + {trap_r13}]
     mov rcx, [rdi + {trap_rip}]
+    movabs rsp, {never_mapped}
+    cmp rcx, rsp
+    cmova rcx, rsp                              // a fault in user mode, where it belongs
     mov rsp, [rdi + {trap_rsp}]
     mov rdi, [rdi + {trap_rdi}]
     xor ebx, ebx
@@ -385,6 +385,7 @@ user_state_end:
     trap_rax = const offset_of!(TrapRegisters, rax),
     trap_rdi = const offset_of!(TrapRegisters, rdi),
     words = const offset_of!(TrapRegisters, words),
+    never_mapped = const super::run::NEVER_MAPPED,
     trap_r12 = const offset_of!(TrapRegisters, r12),
     trap_r13 = const offset_of!(TrapRegisters, r13),
     trap_rip = const offset_of!(TrapRegisters, rip),
@@ -397,13 +398,5 @@ const _: () =
 const _: () = assert!(offset_of!(UpcallMode, twice) == 1 && offset_of!(UpcallMode, in_kernel) == 8);
 // What `keep_registers` copies, and where to.
 const _: () = assert!(size_of::<Registers>() == 176 && offset_of!(ThreadFrame, registers) == 0);
-// The order in which `syscall_entry` pushes.
-const _: () = assert!(
-    offset_of!(TrapRegisters, rax) == 0
-        && offset_of!(TrapRegisters, rdi) == 8
-        && offset_of!(TrapRegisters, words) == 16
-        && offset_of!(TrapRegisters, r12) == 56
-        && offset_of!(TrapRegisters, r13) == 64
-        && offset_of!(TrapRegisters, rip) == 72
-        && offset_of!(TrapRegisters, rsp) == 80
-);
+// `syscall_slow` writes a thread's registers at its beginning.
+const _: () = assert!(offset_of!(crate::core::thread::Thread, registers) == 0);

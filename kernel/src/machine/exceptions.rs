@@ -12,7 +12,7 @@ use super::entry::{self, is_user_state};
 use super::frame::{Registers, VectorState};
 use super::vcpu::Vcpu;
 use super::{cpu, panic, run};
-use crate::core::hardware::{Exception, TrapRegisters};
+use crate::core::hardware::Exception;
 use crate::say;
 
 const DIVISION: u64 = 0;
@@ -105,10 +105,10 @@ fn kind(vector: u64) -> FaultKind {
     }
 }
 
-/// A trap. The registers lie on the vCPU's stack.
+/// A trap. The thread's registers are kept.
 #[unsafe(no_mangle)]
-extern "C" fn trap(registers: &TrapRegisters) -> ! {
-    run::trap(registers)
+extern "C" fn trap() -> ! {
+    run::trap()
 }
 
 /// An event, in user mode or in the idle `hlt`. It is acknowledged; if a thread ran, its frame is saved.

@@ -96,6 +96,12 @@ impl Quick {
         self.current.set(self.threads.get().wrapping_add(u64::from(thread) * THREAD));
     }
 
+    /// Address of the registers of the thread that runs.
+    #[cfg(target_os = "none")]
+    pub fn registers(&self) -> *const crate::core::hardware::TrapRegisters {
+        self.current.get() as *const _
+    }
+
     /// Address of the frame of the thread that runs.
     #[cfg(target_os = "none")]
     pub fn frame(&self) -> u64 {

@@ -19,12 +19,12 @@ use super::xen::channels::{self, Event};
 use super::xen::grants::Grants;
 use super::xen::{self, Parameter};
 use super::{audit, command, descriptors, entry, panic, timer};
-use crate::core::hardware::{Exception, Frame, Next, Resume, TrapRegisters};
+use crate::core::hardware::{Exception, Frame, Next, Resume};
 use crate::core::{self, Core, Tables};
 
 /// Where user code is sent that would go on at a non-canonical address: the page there is never mapped, so it faults in
 /// user mode, where an exception belongs, and not in the kernel on the way out.
-const NEVER_MAPPED: u64 = abi::layout::USER_END;
+pub const NEVER_MAPPED: u64 = abi::layout::USER_END;
 
 /// The core and what it works with.
 pub struct Kernel {
@@ -172,11 +172,11 @@ fn with<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
 }
 
 /// A thread trapped.
-pub fn trap(registers: &TrapRegisters) -> ! {
+pub fn trap() -> ! {
     let vcpu = Vcpu::current();
     with(|kernel| {
         kernel.enter(vcpu);
-        kernel.core.trap(&mut kernel.machine, vcpu.number(), *registers);
+        kernel.core.trapped(&mut kernel.machine, vcpu.number());
     });
     go_on()
 }
@@ -215,6 +215,9 @@ impl Kernel {
 
     /// Tells the core who runs: the quick path may have switched.
     fn enter(&mut self, vcpu: &Vcpu) {
+        if vcpu.quick.current == vcpu.entered {
+            return;
+        }
         if let Some(thread) = vcpu.quick.thread() {
             self.core.switched(vcpu.number(), thread);
             vcpu.space.set(self.machine.space(thread).map_or(0, |space| space.top().as_u64()));
@@ -266,8 +269,17 @@ impl Kernel {
         }
         let frame: *mut ThreadFrame = frame;
         vcpu.quick.set_thread(thread);
+        vcpu.entered.set(vcpu.quick.current.get());
         frame
     }
+}
+
+/// How a thread is gone to.
+enum Way {
+    /// By its frame.
+    Frame,
+    /// By the registers of its trap.
+    Trap,
 }
 
 /// Goes on with whoever is next.
@@ -281,22 +293,25 @@ fn go_on() -> ! {
         match next {
             Next::Idle => None,
             Next::Fatal(fault) => panic::supervisor(&fault),
-            Next::Run { thread, resume, .. } => Some((kernel.prepare(vcpu, thread), resume)),
+            Next::Run { thread, resume: Resume::Frame, .. } => {
+                Some((kernel.prepare(vcpu, thread), Way::Frame))
+            }
+            Next::Run { thread, resume: Resume::Trap(_), .. } => {
+                Some((kernel.prepare(vcpu, thread), Way::Trap))
+            }
         }
     });
     match way {
         None => {
             vcpu.quick.current.set(0);
+            vcpu.entered.set(0);
             // SAFETY: the stack holds nothing that is needed again; events are set up.
             unsafe { entry::idle() }
         }
         // SAFETY: `prepare` saw to the space and to the frame's `rip`; a frame's selectors, flags and vectors are as they
         // were saved or made.
-        Some((frame, Resume::Frame)) => unsafe { entry::leave_frame(frame) },
-        Some((_, Resume::Trap(mut registers))) => {
-            registers.rip = registers.rip.min(NEVER_MAPPED);
-            // SAFETY: `prepare` saw to the space, and the address is canonical.
-            unsafe { entry::leave_trap(&registers) }
-        }
+        Some((frame, Way::Frame)) => unsafe { entry::leave_frame(frame) },
+        // SAFETY: `prepare` saw to the space. The registers of a thread are kept in it, and it was made the one that runs.
+        Some((_, Way::Trap)) => unsafe { entry::leave_trap(vcpu.quick.registers()) },
     }
 }

@@ -27,6 +27,8 @@ pub struct Vcpu {
     spare: Cell<u64>,
     /// Who runs, and what the quick path needs.
     pub quick: Quick,
+    /// The thread that the kernel went to last (`quick.current` then).
+    pub entered: Cell<u64>,
     /// The space that is loaded, by the physical address of its top table; 0 for the kernel's own. Reading CR3 may exit.
     pub space: Cell<u64>,
     /// Where this vCPU's page of structures shared with Xen lies: virtual address.
@@ -70,6 +72,7 @@ impl Vcpu {
             stack: Cell::new(0),
             spare: Cell::new(0),
             quick: Quick::empty(),
+            entered: Cell::new(0),
             space: Cell::new(0),
             shared: Cell::new(0),
             clock: Cell::new(0),
