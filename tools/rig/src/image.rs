@@ -90,7 +90,7 @@ pub fn make(tree: &Tree, xen: &str, into: &Path) -> Result<()> {
     write(&into.join("initramfs"), &initramfs(tree, &boot)?)?;
 
     let root = into.join("root");
-    tool::run(Command::new("cp").arg("-al").arg(tree.path()).arg(&root))?;
+    link_all(tree.path(), &root)?;
     lighten(&root)?;
     add_modules(
         tree,
@@ -134,6 +134,12 @@ fn with_busybox(tree: &Tree, folders: &[&str], modules: &[Module]) -> Result<Arc
         archive.file(&format!("modules/{at:02}-{}", module.name), &module.content);
     }
     Ok(archive)
+}
+
+/// Makes a folder with all files of `from`, as links to them. `from` itself may be a link: what is changed in `to` must not
+/// be changed there.
+fn link_all(from: &Path, to: &Path) -> Result<()> {
+    tool::run(Command::new("cp").arg("-al").arg(from.join(".")).arg(to)).map(drop)
 }
 
 /// Takes out what dom0 does not need and makes what maintainer scripts would have made.
@@ -245,4 +251,24 @@ fn size(folder: &Path) -> Result<u64> {
 
 fn write(path: &PathBuf, content: &[u8]) -> Result<()> {
     fs::write(path, content).context("write", path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_behind_a_link_is_left_as_it_is() {
+        let folder = std::env::temp_dir().join(format!("rig-link-{}", std::process::id()));
+        let (tree, link, root) = (folder.join("tree"), folder.join("link"), folder.join("root"));
+        fs::create_dir_all(tree.join("boot")).unwrap();
+        fs::write(tree.join("boot/kernel"), "kernel").unwrap();
+        symlink(&tree, &link).unwrap();
+        link_all(&link, &root).unwrap();
+        assert_eq!(fs::read(root.join("boot/kernel")).unwrap(), b"kernel");
+        cache::remove(&root.join("boot")).unwrap();
+        let kept = fs::read(tree.join("boot/kernel"));
+        cache::remove(&folder).unwrap();
+        assert_eq!(kept.unwrap(), b"kernel");
+    }
 }
