@@ -120,9 +120,8 @@ impl Core<'_> {
     /// A server that waits has done its turn, and runs on its own account from here on.
     fn end_turn(&mut self, hardware: &mut impl Hardware, thread: ThreadId) {
         self.charge(hardware, self.here);
-        let thread = &mut self.threads[thread];
-        thread.payer = thread.own;
-        thread.turn = 0;
+        self.pay_oneself(thread);
+        self.threads[thread].turn = 0;
     }
 
     fn trap_reply(&mut self, hardware: &mut impl Hardware, thread: ThreadId, token: u64) {
@@ -216,24 +215,25 @@ impl Core<'_> {
                 self.slots[inbox].parked = ThreadId::NONE;
             }
             State::Queued | State::FaultQueued => self.unqueue(self.threads[thread].callee, thread),
-            State::Awaiting | State::Faulted => self.disown(thread),
+            State::Awaiting | State::Faulted => self.disown(hardware, thread),
             State::Stopped | State::Running => {}
         }
         self.threads[thread].state = State::Stopped;
     }
 
     /// Servers that run on the account of a caller that goes away pay for themselves from here on, all along its chain.
-    fn disown(&mut self, caller: ThreadId) {
+    fn disown(&mut self, hardware: &mut impl Hardware, caller: ThreadId) {
+        self.charge(hardware, self.here);
         let payer = self.threads[caller].payer;
         let mut at = caller;
         while matches!(self.threads[at].state, State::Awaiting | State::Faulted) {
             let callee = self.threads[at].callee;
             let Some(server) = self.slots[callee].server.some() else { return };
-            let thread = &mut self.threads[server];
+            let thread = &self.threads[server];
             if thread.payer != payer || thread.payer == thread.own {
                 return;
             }
-            thread.payer = thread.own;
+            self.pay_oneself(server);
             at = server;
         }
     }

@@ -1,13 +1,13 @@
 //! Who runs: fixed priorities, first in first out inside one, per vCPU; and who pays for it.
 //!
-//! A thread is in a run queue exactly while it is Ready. CPU time is charged, less what Xen withheld, when the vCPU changes
+//! A thread is in a run queue exactly while it is Ready, or it rests (see `account`). CPU time is charged, less what Xen withheld, when the vCPU changes
 //! hands and when a server's payer changes. The timer is armed only when something must happen before it would fire.
 
 use abi::fault::FaultKind;
 
 use super::Core;
 use super::hardware::{Hardware, Next, Resume, Vcpu};
-use super::table::{Number, ThreadId, VcpuId};
+use super::table::{Number, SlotId, ThreadId, VcpuId};
 use super::thread::{Fault, Saved, State, Thread};
 
 /// How long a thread runs before another of its priority does, in nanoseconds.
@@ -32,6 +32,8 @@ pub struct Processor {
     ready: [u64; 4],
     /// First and last of the queue of each priority.
     queues: [(ThreadId, ThreadId); 256],
+    /// The first of those that rest.
+    pub resting: SlotId,
 }
 
 impl Default for Processor {
@@ -45,6 +47,7 @@ impl Default for Processor {
             earliest: u64::MAX,
             ready: [0; 4],
             queues: [(ThreadId::NONE, ThreadId::NONE); 256],
+            resting: SlotId::NONE,
         }
     }
 }
@@ -132,6 +135,9 @@ impl Core<'_> {
 
     /// Takes a ready thread out of its queue.
     pub(super) fn unready(&mut self, thread: ThreadId) {
+        if self.leave_rest(thread) {
+            return;
+        }
         let home = self.home(thread);
         let priority = self.threads[thread].priority;
         let (first, last) = (self.vcpus[home].first(priority), self.vcpus[home].last(priority));
@@ -171,6 +177,7 @@ impl Core<'_> {
         thread.slice = thread.slice.saturating_sub(spent);
         if let Some(payer) = thread.payer.some() {
             self.slots[payer].used += spent;
+            self.slots[payer].account.spend(spent, now);
         }
     }
 
@@ -189,6 +196,8 @@ impl Core<'_> {
             };
             let address = thread.turn;
             let fault = Fault { kind: FaultKind::Overrun, address, error: 0, rip, rsp };
+            // The caller pays for a turn that is as long as it may be, and not for what comes of a longer one.
+            self.pay_oneself(current);
             self.fault(hardware, current, fault);
         }
     }
@@ -219,6 +228,9 @@ impl Core<'_> {
     /// Puts the current thread back into its queue if another is to run instead.
     fn yield_current(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
         let Some(current) = self.running(vcpu) else { return };
+        if self.must_rest(hardware, current) {
+            return self.make_ready(hardware, current, Place::Front);
+        }
         let Some(top) = self.vcpus[vcpu].top() else { return };
         let thread = &self.threads[current];
         if top > thread.priority {
@@ -235,6 +247,10 @@ impl Core<'_> {
             self.unready(thread);
             if self.threads[thread].slice == 0 && self.vcpus[vcpu].top() == Some(top) {
                 self.make_ready(hardware, thread, Place::Back);
+                continue;
+            }
+            if self.must_rest(hardware, thread) {
+                self.rest(vcpu, thread);
                 continue;
             }
             if self.threads[thread].saved == Saved::Collect && !self.collect(thread) {
@@ -257,7 +273,8 @@ impl Core<'_> {
 
     /// Arms the timer if it would fire too late.
     fn arm(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
-        let wanted = self.vcpus[vcpu].earliest.min(self.end_of_run(vcpu));
+        let budget = self.end_of_budget(vcpu);
+        let wanted = self.vcpus[vcpu].earliest.min(self.end_of_run(vcpu)).min(budget);
         if wanted < self.vcpus[vcpu].armed {
             self.vcpus[vcpu].armed = wanted;
             hardware.set_timer(Some(wanted));

@@ -1,6 +1,8 @@
 //! Tests of the core over a model of the machine.
 
+mod accounts;
 mod audit;
+mod clockwork;
 mod devices;
 mod faults;
 mod ipc;
@@ -8,6 +10,7 @@ mod memory;
 mod model;
 mod naive;
 mod naive_control;
+mod random_accounts;
 mod random_ipc;
 mod random_memory;
 mod running;

@@ -323,6 +323,14 @@ impl Server for Fake {
     fn window_reset(&mut self, _: Badge, _: u16) -> Result<u32> {
         Ok(0)
     }
+    fn account_set(&mut self, _: Badge, _: u16, _: u64, _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn account_read(&mut self, _: Badge, _: u16) -> Result<(u64, u64, u64, u64, u64)> {
+        Ok((0, 0, 0, 0, 0))
+    }
+
     fn slot_longest(&mut self, _: Badge, _: u16, _: u64) -> Result<()> {
         self.tick()
     }
