@@ -73,7 +73,7 @@ impl Account {
 
     /// Takes what was spent up to `now`.
     pub fn spend(&mut self, spent: u64, now: u64) {
-        if self.budget != 0 {
+        if self.budget != 0 && spent != 0 {
             self.left = self.left.saturating_sub_unsigned(spent);
             self.refill(now);
         }

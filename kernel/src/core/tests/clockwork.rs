@@ -5,9 +5,18 @@ use std::vec::Vec;
 use super::ipc::trio;
 use super::world::{HERE, World};
 use crate::core::table::{SlotId, ThreadId, VcpuId};
+use crate::core::thread::Thread;
 
-/// Time that was used, and whose account paid: from, to, slot.
-pub type Spent = (u64, u64, SlotId);
+/// Time that was used.
+#[derive(Clone, Copy, Debug)]
+pub struct Spent {
+    pub from: u64,
+    pub to: u64,
+    /// Who paid.
+    pub payer: SlotId,
+    /// Somebody else than the payer used it.
+    pub serving: bool,
+}
 
 /// The world, and who used its time so far.
 pub struct Clockwork {
@@ -52,7 +61,8 @@ impl Clockwork {
             return;
         }
         if let Some(thread) = self.world.current() {
-            self.spent.push((now, until, self.world.core.threads[thread].payer));
+            let Thread { payer, own, .. } = self.world.core.threads[thread];
+            self.spent.push(Spent { from: now, to: until, payer, serving: payer != own });
         }
         self.world.model.now = until;
     }
@@ -79,11 +89,8 @@ impl Clockwork {
 
     /// What a slot paid for between two times.
     pub fn paid(&self, slot: u16, from: u64, to: u64) -> u64 {
-        let of = |(start, end, payer): &Spent| match *payer == SlotId(slot) {
-            true => (*end).min(to).saturating_sub((*start).max(from)),
-            false => 0,
-        };
-        self.spent.iter().map(of).sum()
+        let mine = self.spent.iter().filter(|spent| spent.payer == SlotId(slot));
+        mine.map(|spent| spent.to.min(to).saturating_sub(spent.from.max(from))).sum()
     }
 
     /// What a slot paid for.

@@ -6,11 +6,10 @@ use std::vec::Vec;
 use abi::kernel::control::HandleKind;
 use proptest::prelude::*;
 
-use super::clockwork::Clockwork;
+use super::clockwork::{Clockwork, Spent};
 use super::world::World;
 use crate::core::hardware::{Next, Resume};
 use crate::core::table::{SlotId, ThreadId};
-use crate::core::thread::State;
 
 const US: u64 = 1_000;
 /// What all turns that a call brings about may take together.
@@ -175,10 +174,8 @@ impl Run {
             }
             let from = self.clock.spent.len();
             self.clock.pass(piece);
-            for (start, end, payer) in &self.clock.spent[from..] {
-                if self.clock.world.core.threads[ThreadId(payer.0)].state == State::Awaiting {
-                    self.served[usize::from(payer.0)] += end - start;
-                }
+            for spent in self.clock.spent[from..].iter().filter(|spent| spent.serving) {
+                self.served[usize::from(spent.payer.0)] += spent.to - spent.from;
             }
             left -= piece;
         }
@@ -200,22 +197,18 @@ impl Run {
     fn check(&self) {
         for (slot, limit) in (1..).zip(&self.limits) {
             let Some((budget, period)) = *limit else { continue };
-            let own: Vec<_> =
-                self.clock.spent.iter().filter(|spent| spent.2 == SlotId(slot)).copied().collect();
-            for (first, (from, ..)) in own.iter().enumerate() {
+            let own = |spent: &&Spent| spent.payer == SlotId(slot);
+            let own: Vec<Spent> = self.clock.spent.iter().filter(own).copied().collect();
+            for (at, first) in own.iter().enumerate() {
                 let mut sum = 0;
-                for (start, end, _) in &own[first..] {
-                    sum += end - start;
-                    let most = ((end - from).div_ceil(period) + 1) * budget + LONGEST;
-                    assert!(
-                        sum <= most,
-                        "slot {slot}: {sum} of {} in a bound of {most}",
-                        end - from
-                    );
+                for last in &own[at..] {
+                    sum += last.to - last.from;
+                    let window = last.to - first.from;
+                    let most = (window.div_ceil(period) + 1) * budget + LONGEST;
+                    assert!(sum <= most, "slot {slot}: {sum} of {window}, bound {most}");
                 }
-                let most = 2 * budget + LONGEST;
-                let used = self.clock.paid(slot, *from, from + period);
-                assert!(used <= most, "slot {slot}: {used} in a period, of {most}");
+                let used = self.clock.paid(slot, first.from, first.from + period);
+                assert!(used <= 2 * budget + LONGEST, "slot {slot}: {used} in a period");
             }
             let (used, granted) = self.clock.account(slot);
             assert!(used <= granted + LONGEST, "slot {slot}: {used} of {granted}");
