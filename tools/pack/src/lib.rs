@@ -1,23 +1,28 @@
 //! Checks a system and packs it into a boot image.
 //!
-//! [`manifest`] reads what the user wrote, [`elf`] what the compiler made, [`plan`] checks them against each other and decides
-//! everything that the supervisor carries out, [`image`] writes the bytes. Errors are [`Report`]s that point at the
+//! [`manifest`] reads what the user wrote, [`elf`] what the compiler made, [`rules`], [`owners`], [`wires`] and [`calls`] check
+//! them against each other, [`plan`] decides everything that the supervisor carries out, [`image`] writes the bytes. Errors are [`Report`]s that point at the
 //! manifest and say how to mend it.
 #![forbid(unsafe_code)]
 
+pub mod calls;
 pub mod counts;
 pub mod elf;
 pub mod image;
 pub mod manifest;
 pub mod memory;
+mod nearest;
 pub mod owners;
+mod place;
 pub mod plan;
 pub mod report;
 pub mod rules;
+pub mod size;
 pub mod tables;
+pub mod wires;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use manifest::Manifest;
 pub use report::Report;
@@ -50,17 +55,7 @@ pub fn pack(manifest: &Path, servers: &Path, kernel: &Path) -> Result<Packed, Re
     let kernel = read(kernel)?;
     elf::check_kernel(&kernel)
         .map_err(|reason| manifest.report_name(&reason.what, &reason.help))?;
-    let mut images = BTreeMap::new();
-    for (slot, server) in &manifest.servers {
-        let image = server.image(slot).to_owned();
-        if images.contains_key(&image) {
-            continue;
-        }
-        let bytes = find(servers, &image).ok_or_else(|| manifest.unknown_image(slot, &image))?;
-        let parsed = elf::Elf::parse(&image, &bytes)
-            .map_err(|reason| manifest.bad_image(slot, &image, &reason))?;
-        images.insert(image, parsed);
-    }
+    let images = images(&manifest, servers)?;
     let plan = plan::Plan::new(&manifest, &images)?;
     owners::records(&manifest, &plan.slots)?;
     let domain = memory::Domain::new(&kernel, manifest.memory_mib());
@@ -81,7 +76,30 @@ fn read(path: &Path) -> Result<Vec<u8>, Report> {
     std::fs::read(path).map_err(|error| Report::file(path, &error))
 }
 
-fn find(folder: &Path, image: &str) -> Option<Vec<u8>> {
-    let path: PathBuf = folder.join(image);
-    std::fs::read(path).ok()
+/// All images of a system, each once.
+fn images(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<String, elf::Elf>, Report> {
+    let mut images = BTreeMap::new();
+    for (slot, server) in &manifest.servers {
+        let image = server.image(slot);
+        if images.contains_key(image) {
+            continue;
+        }
+        let bytes = std::fs::read(folder.join(image))
+            .map_err(|_| manifest.unknown_image(slot, image, &programs(folder)))?;
+        let parsed = elf::Elf::parse(image, &bytes)
+            .map_err(|reason| manifest.bad_image(slot, image, &reason))?;
+        images.insert(image.to_owned(), parsed);
+    }
+    Ok(images)
+}
+
+/// The names of the programs in a folder: files without an ending.
+fn programs(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let programs = files.filter(|file| file.is_file() && file.extension().is_none());
+    let mut names: Vec<String> =
+        programs.filter_map(|file| Some(file.file_name()?.to_str()?.to_owned())).collect();
+    names.sort();
+    names
 }

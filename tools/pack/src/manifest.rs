@@ -6,7 +6,9 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::nearest::{hint, nearest};
 use crate::report::Report;
+use crate::size::{self, Pages};
 
 /// What a slot may say.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,10 +28,10 @@ pub struct Server {
     pub longest_ms: Option<Spanned<u64>>,
     /// The vCPU.
     pub vcpu: Option<Spanned<u16>>,
-    /// Pages of stack, instead of what the server asks for.
-    pub stack: Option<Spanned<u32>>,
-    /// Pages of heap, instead of what the server asks for.
-    pub heap: Option<Spanned<u32>>,
+    /// Its stack, instead of what the server asks for.
+    pub stack: Option<Spanned<Pages>>,
+    /// Its heap, instead of what the server asks for.
+    pub heap: Option<Spanned<Pages>>,
     /// May print on the hypervisor's debug console.
     #[serde(default)]
     pub debug: bool,
@@ -101,7 +103,7 @@ impl Manifest {
     pub fn parse(file: &str, text: &str) -> Result<Self, Report> {
         let wrong = |error: &toml::de::Error| {
             let what = error.message();
-            Report::at(file, text, error.span().unwrap_or(0..1), what, help(what))
+            Report::at(file, text, error.span().unwrap_or(0..1), what, &help(what))
         };
         let raw: Raw = toml::from_str(text).map_err(|error| wrong(&error))?;
         let spans: Spans = toml::from_str(text).map_err(|error| wrong(&error))?;
@@ -166,20 +168,30 @@ impl Manifest {
         self.at(start..start + length, what, help)
     }
 
-    /// No such image.
-    pub fn unknown_image(&self, slot: &str, image: &str) -> Report {
+    /// No such image; `known` are those that there are.
+    pub fn unknown_image(&self, slot: &str, image: &str, known: &[String]) -> Report {
         let what = format!("there is no server image `{image}`");
-        let help =
-            "an image is the name of a crate that was built: correct `image`, or add the crate";
+        let help = "an image is the name of a server's crate: correct `image`, or add the crate";
+        let help = hint(image, known.iter().map(String::as_str), help);
         let named = self
             .servers
             .iter()
             .find(|(name, _)| name == slot)
             .and_then(|(_, server)| server.image.as_ref());
         match named {
-            Some(named) => self.at(named.span(), &what, help),
-            None => self.at_slot(slot, &what, help),
+            Some(named) => self.at(named.span(), &what, &help),
+            None => self.at_slot(slot, &what, &help),
         }
+    }
+
+    /// Whether all images are among those that there are.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check_images(&self, known: &[String]) -> Result<(), Report> {
+        let images = self.servers.iter().map(|(slot, server)| (slot, server.image(slot)));
+        let mut unknown = images.filter(|(_, image)| !known.iter().any(|name| name == image));
+        unknown.next().map_or(Ok(()), |(slot, image)| Err(self.unknown_image(slot, image, known)))
     }
 
     /// An image that cannot be used.
@@ -206,17 +218,30 @@ impl Manifest {
 }
 
 /// How to mend what the decoder names.
-fn help(what: &str) -> &'static str {
-    const HELP: [(&str, &str); 6] = [
+fn help(what: &str) -> String {
+    const SIZE: &str = "write a size like \"256K\", of whole pages of 4K, or the number of pages";
+    const HELP: [(&str, &str); 8] = [
         ("missing field `name`", "begin with the system's name: `name = \"web\"`"),
         ("missing field `priority`", "add `priority = 60`; a server's is above its clients'"),
         ("unknown field", "correct the key, or leave it out; what a server reads goes in `config`"),
         ("unknown variant", "write one of these"),
         ("duplicate key", "say it once"),
         ("expected u8", "write a whole number of 0 to 255"),
+        ("pages", SIZE),
+        ("is not a size", SIZE),
     ];
     let known = HELP.iter().find(|(part, _)| what.contains(part));
-    known.map_or("write it as the manifests in boot/systems do", |(_, help)| *help)
+    let help = known.map_or("write it as the manifests in boot/systems do", |(_, help)| *help);
+    // The decoder quotes what it found, then what it knows.
+    let mut quoted = what.split('`').skip(1).step_by(2);
+    match quoted
+        .next()
+        .filter(|_| what.starts_with("unknown "))
+        .and_then(|name| nearest(name, quoted))
+    {
+        Some(meant) => format!("did you mean `{meant}`? {help}"),
+        None => help.into(),
+    }
 }
 
 /// A value as a configuration line has it.
@@ -250,8 +275,7 @@ fn mebibytes(
     text: &str,
     memory: &Spanned<String>,
 ) -> Result<(u32, Range<usize>), Report> {
-    let number = memory.get_ref().strip_suffix('M').and_then(|number| number.trim().parse().ok());
-    match number.filter(|mebibytes| (4..=65_536).contains(mebibytes)) {
+    match size::mebibytes(memory.get_ref()).filter(|mebibytes| (4..=65_536).contains(mebibytes)) {
         Some(number) => Ok((number, memory.span())),
         None => Err(Report::at(
             file,

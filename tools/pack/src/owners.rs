@@ -11,21 +11,23 @@ use ipc::system::Slot;
 use toml::Spanned;
 
 use crate::elf::Elf;
-use crate::manifest::{Manifest, Server};
+use crate::manifest::Manifest;
+use crate::plan::Filled;
 use crate::report::Report;
 
 /// Most bytes of a start record as it is packed; the command line may add as many again as it is long.
 const RECORD: usize = start::MAX - COMMAND_LINE;
 
-type Slots<'a> = [(&'a str, &'a Server, &'a Elf)];
-
 /// What slots break of these rules.
-pub fn check(manifest: &Manifest, slots: &Slots<'_>) -> Vec<Report> {
-    let roots = slots.iter().filter_map(|(name, _, elf)| root_rule(manifest, name, elf));
+pub fn check(manifest: &Manifest, slots: &[Filled<'_>]) -> Vec<Report> {
+    let roots = slots.iter().filter_map(|slot| root_rule(manifest, slot.name, slot.elf));
+    let classes = slots.iter().filter_map(|slot| class_rule(manifest, slot));
+    let rings =
+        ["store", "console"].into_iter().filter_map(|class| ring_rule(manifest, slots, class));
     let claims: Vec<Claim<'_>> = slots.iter().filter_map(claim).collect();
     let forms = claims.iter().filter_map(|claim| form_rule(manifest, claim));
     let owners = (0..claims.len()).filter_map(|at| owner_rule(manifest, &claims, at));
-    roots.chain(forms).chain(owners).collect()
+    roots.chain(classes).chain(rings).chain(forms).chain(owners).collect()
 }
 
 /// The slot `supervisor`, and no other, serves `supervisor`.
@@ -45,6 +47,29 @@ fn root_rule(manifest: &Manifest, name: &str, elf: &Elf) -> Option<Report> {
             "only the slot `supervisor` may serve `supervisor`: use another image",
         )),
     }
+}
+
+/// A slot is given a device of the class that its image drives.
+fn class_rule(manifest: &Manifest, slot: &Filled<'_>) -> Option<Report> {
+    let given = slot.server.device.as_ref()?;
+    let class = given.get_ref().split('/').next().unwrap_or_default();
+    if slot.drives(class) {
+        return None;
+    }
+    let what = format!("`{}` does not drive devices of class `{class}`", slot.name);
+    let help = match &slot.elf.device {
+        Some(drives) => format!("its image drives `{drives}`: write `{drives}/0`"),
+        None => "leave `device` out, or use another image".into(),
+    };
+    Some(manifest.at(given.span(), &what, &help))
+}
+
+/// The toolstack's rings, of which there is one each.
+fn ring_rule(manifest: &Manifest, slots: &[Filled<'_>], class: &str) -> Option<Report> {
+    let mut owners = slots.iter().filter(|slot| slot.drives(class));
+    let (first, second) = (owners.next()?, owners.next()?);
+    let what = format!("`{}` and `{}` both drive the {class}", first.name, second.name);
+    Some(manifest.at_slot(second.name, &what, "there is one: leave one of them out"))
 }
 
 /// What a slot takes of XenStore's device directories, and where the manifest says so.
@@ -71,7 +96,8 @@ impl Claim<'_> {
 }
 
 /// What the manifest gives a slot, or what its driver takes if it is given nothing.
-fn claim<'a>((slot, server, elf): &(&'a str, &'a Server, &'a Elf)) -> Option<Claim<'a>> {
+fn claim<'a>(slot: &Filled<'a>) -> Option<Claim<'a>> {
+    let Filled { name: slot, server, elf } = *slot;
     let by_default = match elf.device.as_deref() {
         Some("vif") => Some("vif/0"),
         Some("vbd") => Some("vbd"),

@@ -1,6 +1,6 @@
 //! The rules that a slot keeps by itself, and the warnings about a whole plan.
 //!
-//! Invariant: what passes here and in [`crate::plan`] passes the supervisor's own checks. It decides no number.
+//! Invariant: what passes here, in [`crate::owners`] and in [`crate::calls`] passes the supervisor's own checks. It decides no number.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -8,11 +8,12 @@ use std::ops::Range;
 use abi::image::{HEADER, Header};
 use abi::layout::{HEAP, HEAP_END, PAGE, STACK_PAGES};
 use ipc::system::System;
+use toml::Spanned;
 
-use crate::elf::Elf;
-use crate::manifest::{Manifest, Server};
-use crate::plan::Plan;
+use crate::manifest::Manifest;
+use crate::plan::{Filled, Plan};
 use crate::report::Report;
+use crate::size::Pages;
 
 /// Most bytes of a name.
 const NAME: usize = abi::wiring::NAME;
@@ -21,28 +22,55 @@ const HEAP_PAGES: u64 = (HEAP_END - HEAP) / PAGE;
 /// Most CPU time between two waits that can be asked for: one hour, in milliseconds.
 const LONGEST: u64 = 3_600_000;
 
+/// Most slots of a system.
+const SLOTS: usize = 200;
+
 /// Everything that the system's name and its slots break, each looked at alone.
-pub fn check(manifest: &Manifest, servers: &[(&str, &Server, &Elf)]) -> Vec<Report> {
+pub fn check(manifest: &Manifest, slots: &[Filled<'_>]) -> Vec<Report> {
     let mut errors = Vec::new();
     if let Some(what) = wrong_name("the system", &manifest.name) {
         errors.push(manifest.report_name(&what, NAMES));
     }
-    for (name, server, elf) in servers {
-        if let Some(what) = wrong_name("the slot", name) {
-            errors.push(manifest.at_slot(name, &what, NAMES));
-        }
-        let (heap, longest) = (HEAP_PAGES, LONGEST);
-        let stack = server.stack.as_ref().map(|given| (u64::from(*given.get_ref()), given.span()));
-        errors.extend(memory(manifest, name, "stack", stack, elf.stack, 1..STACK_PAGES + 1));
-        let given = server.heap.as_ref().map(|given| (u64::from(*given.get_ref()), given.span()));
-        errors.extend(memory(manifest, name, "heap", given, elf.heap, 0..heap));
-        errors.extend(grantable(manifest, name, elf));
-        if let Some(given) = server.longest_ms.as_ref().filter(|given| *given.get_ref() > longest) {
-            let what = format!("`longest_ms` of `{name}` is above {longest}, an hour");
-            errors.push(manifest.at(given.span(), &what, "lower it, or write 0 for no limit"));
-        }
+    if slots.len() > SLOTS {
+        let what = format!("the system has {} servers, and {SLOTS} is the most", slots.len());
+        errors.push(manifest.report_name(&what, "put servers together, or make two systems"));
+    }
+    let top = slots.first().map_or(u8::MAX, Filled::priority);
+    for slot in slots {
+        errors.extend(names(manifest, slot));
+        errors.extend(priority(manifest, slot, top));
+        errors.extend(vcpu(manifest, slot));
+        errors.extend(memory(manifest, slot));
+        errors.extend(grantable(manifest, slot));
+        errors.extend(longest(manifest, slot));
     }
     errors
+}
+
+fn names(manifest: &Manifest, slot: &Filled<'_>) -> Option<Report> {
+    let what = wrong_name("the slot", slot.name)?;
+    Some(manifest.at_slot(slot.name, &what, NAMES))
+}
+
+/// The supervisor is above everybody.
+fn priority(manifest: &Manifest, slot: &Filled<'_>, top: u8) -> Option<Report> {
+    if slot.name == "supervisor" || slot.priority() < top {
+        return None;
+    }
+    let what = format!("`{}` is not below the supervisor's priority {top}", slot.name);
+    let help = "give the supervisor the highest priority, 255";
+    Some(manifest.at(slot.server.priority.span(), &what, help))
+}
+
+fn vcpu(manifest: &Manifest, slot: &Filled<'_>) -> Option<Report> {
+    let vcpu = slot.server.vcpu.as_ref().filter(|vcpu| *vcpu.get_ref() != 0)?;
+    Some(manifest.at(vcpu.span(), "no such vCPU", "leave `vcpu` out: one vCPU is used"))
+}
+
+fn longest(manifest: &Manifest, slot: &Filled<'_>) -> Option<Report> {
+    let given = slot.server.longest_ms.as_ref().filter(|given| *given.get_ref() > LONGEST)?;
+    let what = format!("`longest_ms` of `{}` is above {LONGEST}, an hour", slot.name);
+    Some(manifest.at(given.span(), &what, "lower it, or write 0 for no limit"))
 }
 
 const NAMES: &str = "use small letters, digits and `-`, and begin with a letter";
@@ -60,31 +88,31 @@ fn wrong_name(owner: &str, name: &str) -> Option<String> {
 }
 
 /// Memory of a wire that can be granted to another domain is for servers that drive a device.
-fn grantable(manifest: &Manifest, name: &str, elf: &Elf) -> Option<Report> {
+fn grantable(manifest: &Manifest, slot: &Filled<'_>) -> Option<Report> {
+    let Filled { name, elf, .. } = slot;
     let end = elf.serves.iter().find(|end| end.shape.grantable && elf.windows.is_empty())?;
     let what = format!("`{name}` may grant the memory of `{}`, and has no window", end.interface);
     Some(manifest.at_slot(name, &what, "declare a window in its wiring, or serve plain memory"))
 }
 
-/// Whether a part of memory fits the address space: what the manifest gives, or else what the image asks for.
-fn memory(
-    manifest: &Manifest,
-    slot: &str,
-    part: &str,
-    given: Option<(u64, Range<usize>)>,
-    asked: u32,
-    room: Range<u64>,
-) -> Option<Report> {
-    let pages = given.as_ref().map_or(u64::from(asked), |given| given.0);
-    if room.contains(&pages) {
-        return None;
-    }
-    let what = format!("`{slot}` has {pages} pages of {part}");
-    let help = format!("give it `{part}` of {} to {} pages", room.start, room.end - 1);
-    Some(match given {
-        Some((_, span)) => manifest.at(span, &what, &help),
-        None => manifest.at_slot(slot, &what, &help),
-    })
+/// Whether stack and heap fit the address space: what the manifest gives, or else what the image asks for.
+fn memory(manifest: &Manifest, slot: &Filled<'_>) -> Vec<Report> {
+    let Filled { name, server, elf } = *slot;
+    let part = |part: &str, given: Option<&Spanned<Pages>>, asked: u32, room: Range<u64>| {
+        let pages = given.map_or(asked, |given| given.get_ref().0);
+        if room.contains(&u64::from(pages)) {
+            return None;
+        }
+        let what = format!("`{name}` has {pages} pages of {part}");
+        let help = format!("give it `{part}` of {} to {} pages", room.start, room.end - 1);
+        Some(match given {
+            Some(given) => manifest.at(given.span(), &what, &help),
+            None => manifest.at_slot(name, &what, &help),
+        })
+    };
+    let stack = part("stack", server.stack.as_ref(), elf.stack, 1..STACK_PAGES + 1);
+    let heap = part("heap", server.heap.as_ref(), elf.heap, 0..HEAP_PAGES);
+    stack.into_iter().chain(heap).collect()
 }
 
 /// What may be a mistake in a system that can run: a server that nobody can reach.

@@ -95,6 +95,15 @@ fn every_answer_but_that_to_the_sound_manifest_is_an_error_or_a_warning() {
     }
 }
 
+#[test]
+fn the_manifest_that_the_readme_explains_can_be_read() {
+    let readme = include_str!("../README.md");
+    let manifest = readme.split("```toml").nth(1).and_then(|rest| rest.split("```").next());
+    let parsed = pack::Manifest::parse("README.md", manifest.unwrap()).unwrap();
+    assert_eq!(parsed.memory_mib(), 16);
+    assert_eq!(parsed.servers[1].1.heap.as_ref().unwrap().get_ref().0, 256);
+}
+
 /// Whether the image is whole, as the kernel and then the supervisor find it.
 fn is_whole(bytes: &[u8]) -> bool {
     let Ok(header) = Header::decode(bytes) else { return false };

@@ -101,18 +101,21 @@ impl<'a> Domain<'a> {
         Ok(if output.is_ok() { state_of(&output.text) } else { None })
     }
 
+    /// Ends it at once and waits until it is gone; fine when it is not there. What was written of it stays.
+    ///
+    /// # Errors
+    /// [`Error::Command`], and those of the way to dom0.
+    pub fn end(&self) -> Result<()> {
+        self.dom0.run(&end(&self.name), CHANGE).map(drop)
+    }
+
     /// Ends it at once, waits until it is gone, and takes its disks back; fine when it is not there.
     ///
     /// # Errors
     /// [`Error::Command`], and those of the way to dom0.
     pub fn destroy(&self) -> Result<()> {
-        let name = &self.name;
-        let command = format!(
-            "xl destroy {name} 2>/dev/null; {}; cat {}/disks 2>/dev/null; rm -rf {}",
-            gone(name),
-            self.folder(),
-            self.folder()
-        );
+        let (end, folder) = (end(&self.name), self.folder());
+        let command = format!("{end}; cat {folder}/disks 2>/dev/null; rm -rf {folder}");
         let disks = self.dom0.run(&command, CHANGE)?;
         disks
             .lines()
@@ -265,6 +268,11 @@ fn settle(folder: &str, spec: &Spec<'_>, paths: &[String], start: &str) -> Strin
 /// The command that waits until no domain has this name.
 fn gone(name: &str) -> String {
     format!("while xl domid {name} >/dev/null 2>&1; do sleep 0.1; done")
+}
+
+/// The command that ends a domain and waits until it is gone.
+fn end(name: &str) -> String {
+    format!("xl destroy {name} 2>/dev/null; {}", gone(name))
 }
 
 /// Where xenconsoled keeps the console of a domain, if it does.

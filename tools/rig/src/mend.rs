@@ -46,8 +46,26 @@ pub fn qemu(path: &Path) -> Result<Mend> {
     Ok(result)
 }
 
+/// Whether the program at `path` was mended.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_done(path: &Path) -> Result<bool> {
+    let program = fs::read(path).context("read", path)?;
+    Ok(places(&program, &mended()).len() == 1)
+}
+
+/// The code as it is afterwards.
+fn mended() -> [i16; CODE.len()] {
+    let mut code = CODE;
+    for (place, byte) in code.iter_mut().skip(STORE).zip(NOTHING) {
+        *place = i16::from(byte);
+    }
+    code
+}
+
 fn bytes(program: &mut [u8]) -> Mend {
-    let [at] = places(program)[..] else { return Mend::Unknown };
+    let [at] = places(program, &CODE)[..] else { return Mend::Unknown };
     let from = at + STORE;
     match program.get_mut(from..from + NOTHING.len()) {
         Some(store) => {
@@ -58,23 +76,23 @@ fn bytes(program: &mut [u8]) -> Mend {
     }
 }
 
-/// Where [`CODE`] is. Its fourth byte is rare, and `skip_until` finds it fast even in an unoptimised build.
-fn places(program: &[u8]) -> Vec<usize> {
+/// Where a code is. Its fourth byte is rare, and `skip_until` finds it fast even in an unoptimised build.
+fn places(program: &[u8], code: &[i16]) -> Vec<usize> {
     const RARE: usize = 3;
     let mut found = Vec::new();
     let mut rest = program;
     while rest.skip_until(0xf4).is_ok_and(|skipped| skipped > 0) {
         let Some(at) = (program.len() - rest.len()).checked_sub(RARE + 1) else { continue };
-        if program.get(at..).is_some_and(matches) {
+        if program.get(at..).is_some_and(|bytes| matches(bytes, code)) {
             found.push(at);
         }
     }
     found
 }
 
-fn matches(code: &[u8]) -> bool {
-    code.len() >= CODE.len()
-        && CODE.iter().zip(code).all(|(known, byte)| *known < 0 || *known == i16::from(*byte))
+fn matches(bytes: &[u8], code: &[i16]) -> bool {
+    bytes.len() >= code.len()
+        && code.iter().zip(bytes).all(|(known, byte)| *known < 0 || *known == i16::from(*byte))
 }
 
 #[cfg(test)]
@@ -100,6 +118,7 @@ mod tests {
             (0..before.len()).filter(|at| before[*at] != after[*at]).collect();
         assert_eq!(changed, (7 + STORE..7 + STORE + 6).collect::<Vec<_>>());
         assert_eq!(bytes(&mut after), Mend::Unknown, "a mended program is not mended again");
+        assert_eq!((places(&before, &mended()).len(), places(&after, &mended()).len()), (0, 1));
     }
 
     #[test]

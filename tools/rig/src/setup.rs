@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::apt::{Apt, Archive};
 use crate::error::Context;
-use crate::mend::Mend;
+use crate::mend::{self, Mend};
 use crate::packages::Toolstack;
 use crate::progress::phase;
 use crate::tree::Tree;
@@ -38,6 +38,14 @@ pub fn setup(cache: &Cache, progress: &dyn Progress) -> Result<()> {
         make_image(cache, &stack, &made, progress)?;
     }
     Ok(())
+}
+
+/// Whether the QEMU of this cache delivers an injected interrupt once, as a processor does (the README says more).
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_mended(cache: &Cache) -> Result<bool> {
+    mend::is_done(&Tree::at(cache.tree()).qemu_program())
 }
 
 /// The stamp of the image as it should be now.

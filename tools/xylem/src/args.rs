@@ -200,6 +200,12 @@ pub struct Bench {
     /// Shows what the compiler says.
     #[arg(long, short)]
     pub verbose: bool,
+    /// Uses this kernel instead of building one; with --image.
+    #[arg(long, value_name = "ELF", requires = "image")]
+    pub kernel: Option<PathBuf>,
+    /// Uses this packed image of the web system instead of packing one; with --kernel.
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    pub image: Option<PathBuf>,
 }
 
 /// The benches.
@@ -207,6 +213,8 @@ pub struct Bench {
 pub enum BenchName {
     /// From `xl create` to the first answer of the page; sizes; memory.
     Boot,
+    /// Requests per second and their latency; the round trip of a ping.
+    Http,
 }
 
 /// `console`.

@@ -3,8 +3,15 @@
 //! Invariant: standard output has figures alone, as a table for each bench or as JSON, one object a line. A goal that is
 //! missed is told and is no error. Each bench is a module that gives [`Figure`]s; this one chooses and prints.
 
+mod ab;
 mod boot;
 mod figure;
+mod ground;
+mod http;
+mod moments;
+mod ping;
+mod samples;
+mod status;
 
 use std::process::ExitCode;
 
@@ -26,6 +33,7 @@ pub fn bench(args: &Bench) -> Result<ExitCode> {
     for name in chosen {
         let figures = match name {
             BenchName::Boot => boot::figures(args, &screen)?,
+            BenchName::Http => http::figures(args, &screen)?,
         };
         tell(&figures, args.json);
     }

@@ -108,6 +108,16 @@ pub enum Failure {
         /// What there is.
         domains: Vec<String>,
     },
+    /// A guest or a tool that is measured said what nobody understands.
+    #[error("{what} of {who} is not what the bench reads; it is: {text}")]
+    Strange {
+        /// Whose.
+        who: &'static str,
+        /// Which of its words.
+        what: String,
+        /// The words.
+        text: String,
+    },
     /// A folder cannot become a disk.
     #[error("cannot make a disk of {}: {reason}", folder.display())]
     Disk {

@@ -44,7 +44,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(Failure::Interrupted) => ExitCode::from(130),
         Err(error) => {
-            eprintln!("error: {error}");
+            // The packer's words begin so by themselves.
+            let text = error.to_string();
+            eprintln!("error: {}", text.strip_prefix("error: ").unwrap_or(&text));
             ExitCode::FAILURE
         }
     }

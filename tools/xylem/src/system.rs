@@ -61,10 +61,7 @@ impl Manifest {
     }
 
     fn memory(&self) -> u32 {
-        let number = |text: &str| {
-            text.trim().strip_suffix(['M', 'm']).and_then(|number| number.trim().parse().ok())
-        };
-        self.memory.as_deref().and_then(number).unwrap_or(MEMORY)
+        self.memory.as_deref().and_then(pack::size::mebibytes).unwrap_or(MEMORY)
     }
 }
 
@@ -116,6 +113,7 @@ pub fn build_and_pack(
     progress: &dyn Progress,
 ) -> Result<Packed> {
     let parsed = Manifest::read(manifest)?;
+    check_images(manifest)?;
     let images: Vec<&str> = parsed.images().into_iter().collect();
     build_all(&images, is_verbose, progress)?;
     let name = parsed
@@ -138,9 +136,37 @@ pub fn build_and_pack(
 /// [`Failure::Compile`], [`Failure::Manifest`].
 pub fn check(manifest: &Path, is_verbose: bool, progress: &dyn Progress) -> Result<pack::Packed> {
     let parsed = Manifest::read(manifest)?;
+    check_images(manifest)?;
     let images: Vec<&str> = parsed.images().into_iter().collect();
     build_all(&images, is_verbose, progress)?;
     packed(manifest)
+}
+
+/// What can be said before anything is built: that the manifest can be read, and that its images are crates.
+fn check_images(manifest: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(manifest).context("read", manifest)?;
+    let name = manifest.display().to_string();
+    pack::Manifest::parse(&name, &text)
+        .and_then(|parsed| parsed.check_images(&crates()))
+        .map_err(|report| Failure::Manifest { text: report.to_string() })
+}
+
+/// The crates that can be images: those beside the servers and beside the tests.
+pub fn crates() -> Vec<String> {
+    let folders = ["servers", "tests"].map(|folder| root().join(folder));
+    let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut names: Vec<String> = paths
+        .filter(|folder| folder.join("Cargo.toml").is_file())
+        .filter_map(|folder| Some(folder.file_name()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The name of a crate for cargo: with the version, since a dependency may have the same name.
+pub fn package(name: &str) -> String {
+    format!("{name}@{}", env!("CARGO_PKG_VERSION"))
 }
 
 fn build_all(images: &[&str], is_verbose: bool, progress: &dyn Progress) -> Result<()> {
@@ -190,8 +216,7 @@ fn build(crates: &[&str], target: &str, is_verbose: bool) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root()).args(["build", "--release", "--target", target]);
-    // With the version, since a dependency may have the same name.
-    let packages = crates.iter().map(|name| format!("{name}@{}", env!("CARGO_PKG_VERSION")));
+    let packages = crates.iter().map(|name| package(name));
     command.args(packages.flat_map(|package| [String::from("-p"), package]));
     command.stdin(Stdio::null()).stdout(Stdio::null());
     if is_verbose {
@@ -253,6 +278,13 @@ mod tests {
         assert_eq!(find_in(root.path(), "web").unwrap(), systems.join("web.toml"));
         let error = find_in(root.path(), "wbe").unwrap_err().to_string();
         assert!(error.contains("`wbe`") && error.contains("web, web-alt"), "{error}");
+    }
+
+    #[test]
+    fn the_servers_are_found() {
+        let found = crates();
+        assert!(found.contains(&"log".into()) && found.contains(&"rogue".into()));
+        assert!(!found.contains(&"scenarios".into()));
     }
 
     #[test]

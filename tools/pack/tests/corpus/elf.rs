@@ -127,7 +127,8 @@ fn sound() -> Vec<(&'static str, Vec<u8>)> {
     let waiting = [need(0, "sample", "sample"), method(2, "await", AWAIT, USED | WAIT, 0)];
     let wide = Record { b: 1, ..need(0, "sample", "sample") };
     let grant = Record { flags: GRANTABLE, b: 1, ..serves("sample", 1) };
-    let list: [(&str, Builder); 19] = [
+    let chain = [&server(2)[..], &[need(0, "sample", "sample"), ask][..]].concat();
+    let list: [(&str, Builder); 20] = [
         ("supervisor", Builder::new(&[serves("supervisor", 220), memory(16, 64)])),
         (
             "calling-supervisor",
@@ -144,6 +145,7 @@ fn sound() -> Vec<(&'static str, Vec<u8>)> {
         ("wide-client", Builder::new(&[wide, ask])),
         ("waiting-client", Builder::new(&waiting)),
         ("waiting-server", Builder::new(&[&server(2)[..], &waiting[..]].concat())),
+        ("chain", Builder::new(&chain)),
         ("granting-server", Builder::new(&[grant])),
         ("vif-driver", Builder::new(&[device("vif")])),
         ("vbd-driver", Builder::new(&[device("vbd")])),

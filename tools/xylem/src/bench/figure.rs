@@ -3,7 +3,8 @@
 //! Invariant: pure. What is not there (a goal, a rival, a spread) is absent from the JSON and blank in the table. It
 //! measures nothing.
 
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::Number;
 
 /// Which of two figures is the better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,6 @@ pub struct Figure {
     rival: Option<(String, f64)>,
 }
 
-#[allow(dead_code)]
 impl Figure {
     /// A figure of which less is better. `name` is in `snake_case`; `unit` is `ms`, `us`, `bytes`, `instructions`, …
     pub fn new(
@@ -80,27 +80,20 @@ impl Figure {
 
     /// As one JSON object.
     pub fn json(&self) -> String {
-        let mut object = Map::new();
-        let mut put = |key: &str, value: Value| drop(object.insert(key.into(), value));
-        put("bench", json!(self.bench));
-        put("name", json!(self.name));
-        put("unit", json!(self.unit));
-        put("value", number(self.value));
-        if let Some((low, high)) = self.spread {
-            put("low", number(low));
-            put("high", number(high));
-        }
-        if self.better == Better::Higher {
-            put("better", json!("higher"));
-        }
-        if let Some(goal) = self.goal {
-            put("goal", number(goal));
-        }
-        if let Some((who, value)) = &self.rival {
-            put("rival", json!(who));
-            put("rival_value", number(*value));
-        }
-        Value::Object(object).to_string()
+        let line = Line {
+            bench: self.bench,
+            name: &self.name,
+            unit: self.unit,
+            value: number(self.value),
+            low: self.spread.map(|(low, _)| number(low)),
+            high: self.spread.map(|(_, high)| number(high)),
+            better: (self.better == Better::Higher).then_some("higher"),
+            goal: self.goal.map(number),
+            rival: self.rival.as_ref().map(|(who, _)| who.as_str()),
+            rival_value: self.rival.as_ref().map(|(_, value)| number(*value)),
+        };
+        // Nothing in it can fail: no map, no key that is not text.
+        serde_json::to_string(&line).unwrap_or_default()
     }
 
     fn row(&self) -> [String; 6] {
@@ -125,6 +118,27 @@ impl Figure {
             ratio,
         ]
     }
+}
+
+/// The JSON object, in the order in which it is written.
+#[derive(Serialize)]
+struct Line<'a> {
+    bench: &'a str,
+    name: &'a str,
+    unit: &'a str,
+    value: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    low: Option<Option<Number>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    high: Option<Option<Number>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    better: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    goal: Option<Option<Number>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rival: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rival_value: Option<Option<Number>>,
 }
 
 /// The figures of one bench as a table; the first rival that is named heads its column.
@@ -155,15 +169,15 @@ fn line(row: &[String; 6], widths: &[usize; 6]) -> String {
     format!("{}\n", cells.join("  ").trim_end())
 }
 
-/// Three places after the point are enough; whole numbers have none.
-fn number(value: f64) -> Value {
+/// Three places after the point are enough, and whole numbers have none; `null` for what is not a number.
+fn number(value: f64) -> Option<Number> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let rounded = (value * 1000.0).round() / 1000.0;
     if rounded.fract() == 0.0 && rounded.abs() < EXACT {
         #[allow(clippy::cast_possible_truncation)]
-        return json!(rounded as i64);
+        return Some(Number::from(rounded as i64));
     }
-    json!(rounded)
+    Number::from_f64(rounded)
 }
 
 /// About three digits that count.
@@ -178,6 +192,8 @@ fn text(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn answer() -> Figure {
@@ -186,6 +202,11 @@ mod tests {
 
     #[test]
     fn json_has_what_is_there_and_nothing_else() {
+        let line = answer().json();
+        assert_eq!(
+            line,
+            r#"{"bench":"boot","name":"first_answer","unit":"ms","value":412.5,"goal":500,"rival":"Linux 6.12 PVH","rival_value":4800}"#
+        );
         let read = |figure: &Figure| serde_json::from_str::<Value>(&figure.json()).unwrap();
         let expected = json!({
             "bench": "boot", "name": "first_answer", "unit": "ms", "value": 412.5, "goal": 500,

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use super::{Tally, check, licences, units};
-use crate::system::{KERNEL_TARGET, SERVER_TARGET, root};
+use crate::system::{KERNEL_TARGET, SERVER_TARGET, crates, package, root};
 
 /// Warnings are errors.
 const STRICT: [&str; 3] = ["--", "-D", "warnings"];
@@ -51,33 +51,8 @@ fn lint(what: &[&str]) -> Tally {
 
 /// Lints the servers as they are built for the domain, where other parts of them are compiled than on the host.
 fn lint_servers() -> Tally {
-    let packages = packages(&["servers", "tests"]);
+    let packages: Vec<String> = crates().iter().map(|name| package(name)).collect();
     let mut what = vec!["--release", "--target", SERVER_TARGET];
     what.extend(packages.iter().flat_map(|package| ["-p", package.as_str()]));
     lint(&what)
-}
-
-/// The packages in some folders, with the version, since a dependency may have the same name.
-fn packages(folders: &[&str]) -> Vec<String> {
-    let entries = folders.iter().filter_map(|folder| std::fs::read_dir(root().join(folder)).ok());
-    let crates = entries.flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let mut names: Vec<String> = crates
-        .filter(|folder| folder.join("Cargo.toml").is_file())
-        .filter_map(|folder| Some(folder.file_name()?.to_str()?.to_owned()))
-        .map(|name| format!("{name}@{}", env!("CARGO_PKG_VERSION")))
-        .collect();
-    names.sort();
-    names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::packages;
-
-    #[test]
-    fn the_servers_are_found() {
-        let found = packages(&["servers", "tests"]);
-        assert!(found.contains(&"log@0.1.0".into()) && found.contains(&"rogue@0.1.0".into()));
-        assert!(found.iter().all(|package| !package.starts_with("scenarios")));
-    }
 }

@@ -3,16 +3,24 @@
 //! Invariant: every case is counted once, whichever worker runs it. A case that fails leaves its evidence in a folder that
 //! the message names, and the cases after it begin on a fresh copy.
 
+mod address;
 mod create;
 mod fault;
+mod files;
 mod guest;
 mod keep;
+mod liar;
 mod life;
 mod load;
 mod machine;
+mod many;
+mod packet;
 mod ping;
+mod restarts;
 mod rude;
+mod swap;
 mod systems;
+mod ways;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -56,6 +64,7 @@ const GROUPS: &[Group] = &[
     &[
         case("rude-slow-heads", rude::slowloris),
         case("rude-silence", rude::silent),
+        case("rude-half-open", rude::half_open),
         case("rude-oversized", rude::oversized),
         case("rude-pipelined", rude::pipelined),
         case("rude-garbage", rude::garbage),
@@ -67,6 +76,21 @@ const GROUPS: &[Group] = &[
         case("shutdown-typed", life::typed_shutdown),
         case("create-again", life::again),
         case("panic", life::panic),
+    ],
+    &[case("five-domains", many::five)],
+    &[case("large-file", files::large)],
+    &[case("second-disk", files::written)],
+    &[case("restarts", restarts::each)],
+    &[case("swap", swap::page)],
+    &[case("run-on-rig", ways::rig), case("run-by-ssh", ways::ssh), case("run-on-xl", ways::xl)],
+    &[
+        case("address-of-manifest", address::of_manifest),
+        case("address-of-words", address::of_words),
+    ],
+    &[
+        case("liar-nonsense", liar::nonsense),
+        case("liar-closing", liar::closing),
+        case("liar-replaced", liar::replaced),
     ],
 ];
 

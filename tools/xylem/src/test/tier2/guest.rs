@@ -9,11 +9,14 @@ use rig::Spec;
 use rig::dom0::quoted;
 use rig::domain::Domain;
 
-use super::fault::{Outcome, Step, contains, ensure};
+use super::fault::{Fault, Outcome, Step, contains, ensure};
 use super::machine::{ASK, Machine};
 
 /// For a domain to come up, with an emulator that has half a core.
 pub const UP: Duration = Duration::from_secs(30);
+
+/// For a domain to end when it is asked to.
+pub const END: Duration = Duration::from_secs(20);
 
 /// Words on the console that no healthy domain writes.
 const BAD: &str = "faulted:|starts again in|stays off|cannot be started|KERNEL PANIC";
@@ -59,6 +62,15 @@ impl<'m> Guest<'m> {
     /// Its name.
     pub fn name(&self) -> &str {
         self.domain.name()
+    }
+
+    /// Its number.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn id(&self) -> Outcome<u32> {
+        let step = format!("xl domid {}", self.name());
+        self.domain.id().step(&step)?.ok_or_else(|| Fault::new(step, "there is no such domain"))
     }
 
     /// What the rig can do with it.
@@ -137,6 +149,24 @@ impl<'m> Guest<'m> {
     pub fn get(&self, step: &str, path: &str) -> Outcome<String> {
         let url = self.url(path)?;
         self.machine.run(step, &format!("curl -sSf -m 5 {url} 2>&1"), ASK)
+    }
+
+    /// The state of its system, as JSON, once it answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn status(&self) -> Outcome<String> {
+        let url = self.url("/status.json")?;
+        let step = format!("{url} answers");
+        self.machine.until(&step, &format!("curl -sSf -m 3 {url} 2>&1"), UP)
+    }
+
+    /// Waits until it is gone by itself.
+    ///
+    /// # Errors
+    /// When it is still there after a while.
+    pub fn is_gone(&self) -> Outcome {
+        self.domain.wait_gone(END).step(&format!("{} is gone", self.name()))
     }
 
     /// After something that might have hurt: the page answers, and no server has faulted.

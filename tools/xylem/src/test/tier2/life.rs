@@ -1,16 +1,11 @@
 //! A domain's life in the hands of `xl`: paused, shut down, started again, destroyed, and crashed by its own kernel.
 
-use std::time::Duration;
-
 use rig::Restart;
 use rig::domain::Reason;
 
-use super::fault::{Fault, Outcome, Step, ensure};
-use super::guest::Guest;
+use super::fault::{Outcome, Step, ensure};
+use super::guest::{END, Guest};
 use super::machine::{ASK, Machine, Order};
-
-/// For a domain to end when it is asked to.
-const END: Duration = Duration::from_secs(20);
 
 /// A paused domain says nothing, and goes on where it was.
 pub fn pause(machine: &Machine<'_>) -> Outcome {
@@ -30,7 +25,7 @@ pub fn pause(machine: &Machine<'_>) -> Outcome {
 pub fn shutdown(machine: &Machine<'_>) -> Outcome {
     let web = machine.web()?;
     machine.run("xl shutdown", "xl shutdown web", ASK)?;
-    is_gone(&web)?;
+    web.is_gone()?;
     expect_reason(&web, Reason::Poweroff)
 }
 
@@ -38,14 +33,14 @@ pub fn shutdown(machine: &Machine<'_>) -> Outcome {
 pub fn typed_shutdown(machine: &Machine<'_>) -> Outcome {
     let web = machine.web()?;
     web.types("shutdown")?;
-    is_gone(&web)?;
+    web.is_gone()?;
     expect_reason(&web, Reason::Poweroff)
 }
 
 /// `xl reboot` makes another domain of the same name, whose page answers.
 pub fn reboot(machine: &Machine<'_>) -> Outcome {
     let web = machine.web()?;
-    let before = number(&web)?;
+    let before = web.id()?;
     machine.run("xl reboot", "xl reboot web", ASK)?;
     let step = "another domain after xl reboot";
     let other = format!("id=$(xl domid web 2>/dev/null) && [ $id != {before} ] && echo $id");
@@ -76,15 +71,6 @@ pub fn panic(machine: &Machine<'_>) -> Outcome {
         domain.destroy()?;
     }
     Ok(())
-}
-
-fn number(guest: &Guest<'_>) -> Outcome<u32> {
-    let step = "xl domid";
-    guest.domain().id().step(step)?.ok_or_else(|| Fault::new(step, "there is no such domain"))
-}
-
-fn is_gone(guest: &Guest<'_>) -> Outcome {
-    guest.domain().wait_gone(END).step(&format!("{} is gone", guest.name()))
 }
 
 /// Waits until xl shows this letter.

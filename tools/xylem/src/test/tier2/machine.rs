@@ -2,9 +2,11 @@
 //!
 //! Invariant: it ends with its value. Every command has a time limit, and one that fails becomes a fault that names the step.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rig::{Cache, Channel, Disk, Dom0, Instance, Output, Progress, Restart, Spec};
+use tempfile::TempDir;
 
 use super::fault::{Fault, Outcome, Step, ensure, short};
 use super::guest::Guest;
@@ -20,6 +22,7 @@ const PAUSE: &str = "0.1";
 /// A copy of the rig.
 pub struct Machine<'s> {
     systems: &'s Systems,
+    scratch: TempDir,
     dom0: Channel,
     instance: Instance,
 }
@@ -61,9 +64,10 @@ impl<'s> Machine<'s> {
     /// When the rig cannot be started.
     pub fn resume(cache: &Cache, systems: &'s Systems, progress: &dyn Progress) -> Outcome<Self> {
         let step = "resume the rig";
+        let scratch = tempfile::tempdir().step(step)?;
         let instance = Instance::private(cache, progress).step(step)?;
         let dom0 = instance.dom0();
-        Ok(Self { systems, dom0, instance })
+        Ok(Self { systems, scratch, dom0, instance })
     }
 
     /// The way to its domain 0.
@@ -74,6 +78,11 @@ impl<'s> Machine<'s> {
     /// The copy itself.
     pub const fn instance(&self) -> &Instance {
         &self.instance
+    }
+
+    /// A folder of this machine that goes with the copy.
+    pub fn scratch(&self) -> &Path {
+        self.scratch.path()
     }
 
     /// The packed system of a name.
@@ -144,6 +153,15 @@ impl<'s> Machine<'s> {
             note: "",
         };
         Guest::create(self, &spec)
+    }
+
+    /// A domain that runs.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn found(&self, name: &str) -> Outcome<Guest<'_>> {
+        let there = Guest::find(self, name)?;
+        there.ok_or_else(|| Fault::new(format!("find {name}"), "there is no such domain"))
     }
 
     /// The domain `web`, which an earlier case on this copy may have left; its page answers.

@@ -2,10 +2,13 @@
 //!
 //! The scripts run in bash in domain 0, which opens connections by `/dev/tcp`.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::fault::{Outcome, contains, ensure};
+use super::fault::{Outcome, Step, contains, ensure};
 use super::machine::Machine;
+use super::packet::{FRAME, Ghost, mac};
+use crate::place::mac_of;
 
 /// For one script.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -41,6 +44,28 @@ pub fn silent(machine: &Machine<'_>) -> Outcome {
     let codes = machine.run(step, &script, LIMIT)?;
     ensure(codes.trim() == "200 200 200", step, || format!("codes: {}", codes.trim()))?;
     web.is_unhurt("silent clients")
+}
+
+/// Connections that are begun and never finished, by clients that are not there, more than can be open.
+pub fn half_open(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    let step = "a page after 600 half-open connections";
+    let host = web.address()?.parse().step(step)?;
+    let host_mac = mac(&mac_of(web.name())).unwrap_or_default();
+    let mut frames = Vec::new();
+    for last in 200..206 {
+        let ghost = Ghost { address: Ipv4Addr::new(10, 0, 3, last), host_mac, host };
+        frames.extend(ghost.hello());
+        (0..100).for_each(|port| frames.extend(ghost.syn(1024 + port)));
+    }
+    machine.dom0().write(&mut frames.as_slice(), frames.len() as u64, "/tmp/frames").step(step)?;
+    let send = format!("socat -u -b {FRAME} OPEN:/tmp/frames INTERFACE:xenbr0 2>&1");
+    machine.run("send them", &send, LIMIT)?;
+    // A client that finds no place tries again after 1, 3 and 7 seconds.
+    let get = format!("curl -sS -o /dev/null -m 15 -w '%{{http_code}} ' {} 2>&1", web.url("/")?);
+    let codes = machine.run(step, &format!("{get}; {get}; {get}"), LIMIT)?;
+    ensure(codes.trim() == "200 200 200", step, || format!("codes: {}", codes.trim()))?;
+    web.is_unhurt("half-open connections")
 }
 
 /// A target, a field, and a number of fields that are too long or too many.
