@@ -24,7 +24,7 @@ use super::table::{SlotId, ThreadId, VcpuId};
 use super::thread::{Saved, Thread};
 
 /// In [`Slot::attention`]: the server serves an account that is used up.
-pub const ATTENTION_DRY: u32 = 8;
+pub const ATTENTION_DRY: u32 = 1 << 31;
 
 /// An account.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use abi::fault::FaultKind;
 
 use super::Core;
 use super::hardware::{Hardware, Next, Resume, Vcpu};
-use super::table::{Number, SlotId, ThreadId, VcpuId};
+use super::table::{Number, ThreadId, VcpuId};
 use super::thread::{Fault, Saved, State, Thread};
 
 /// How long a thread runs before another of its priority does, in nanoseconds.
@@ -33,7 +33,7 @@ pub struct Processor {
     /// First and last of the queue of each priority.
     queues: [(ThreadId, ThreadId); 256],
     /// The first of those that rest.
-    pub resting: SlotId,
+    pub resting: super::table::SlotId,
 }
 
 impl Default for Processor {
@@ -47,7 +47,7 @@ impl Default for Processor {
             earliest: u64::MAX,
             ready: [0; 4],
             queues: [(ThreadId::NONE, ThreadId::NONE); 256],
-            resting: SlotId::NONE,
+            resting: super::table::SlotId::NONE,
         }
     }
 }

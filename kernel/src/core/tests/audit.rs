@@ -119,10 +119,11 @@ fn waits(core: &Core<'_>) {
                 "somebody waits in vain"
             );
         }
-        let attention = u32::from(slot.bits != 0) * ATTENTION_BITS
+        let attention = (slot.attention & ATTENTION_DRY)
+            + u32::from(slot.bits != 0) * ATTENTION_BITS
             + u32::from(slot.first_caller != ThreadId::NONE) * ATTENTION_CALLERS
             + u32::from(slot.first_port.some().is_some()) * ATTENTION_PORTS;
-        assert_eq!(slot.attention & !ATTENTION_DRY, attention, "attention of {id:?}");
+        assert_eq!(slot.attention, attention, "attention of {id:?}");
         if let Some(server) = slot.server.some() {
             assert_eq!((core.threads[server].own, core.threads[server].life), (id, Life::Live));
         }

@@ -1,6 +1,7 @@
 //! Tests of the core over a model of the machine.
 
 mod accounts;
+mod accounts_random;
 mod audit;
 mod clockwork;
 mod devices;
@@ -12,7 +13,6 @@ mod model;
 mod naive;
 mod naive_accounts;
 mod naive_control;
-mod random_accounts;
 mod random_ipc;
 mod random_memory;
 mod running;
