@@ -125,6 +125,12 @@ pub const MIN_BUDGET: u64 = 100_000;
 /// The longest period that an account can have, in nanoseconds.
 pub const MAX_PERIOD: u64 = 60_000_000_000;
 
+/// Whether an account can have this limit: budget and period in nanoseconds, or 0 and 0 for none.
+pub const fn is_limit(budget: u64, period: u64) -> bool {
+    let limit = MIN_BUDGET <= budget && budget <= period && period <= MAX_PERIOD;
+    limit || budget == 0 && period == 0
+}
+
 /// Server number of the supervisor.
 pub const SUPERVISOR_SERVER: u16 = 0;
 /// Slot number of the supervisor.

@@ -14,7 +14,7 @@
 //! Whether a thread rests is decided where the next thread is picked. Answers that the machine gives without the core must
 //! not get past that: whoever serves an account that is used up has [`ATTENTION_DRY`] set, so its answer comes to the core.
 
-use abi::kernel::control::{Error, MAX_PERIOD, MIN_BUDGET};
+use abi::kernel::control::{Error, is_limit};
 
 use super::Core;
 use super::hardware::Hardware;
@@ -116,8 +116,7 @@ impl Core<'_> {
         budget: u64,
         period: u64,
     ) -> Result<(), Error> {
-        let proper = (MIN_BUDGET..=period).contains(&budget) && period <= MAX_PERIOD;
-        if !proper && (budget, period) != (0, 0) || id == SUPERVISOR {
+        if !is_limit(budget, period) || id == SUPERVISOR {
             return Err(Error::Invalid);
         }
         self.charge(hardware, self.here);

@@ -75,6 +75,8 @@ mod tests {
             cpu,
             calls: 1,
             served: 1,
+            paid: 0,
+            granted: 0,
         };
         let snapshot = Snapshot {
             system: "web-alt".into(),

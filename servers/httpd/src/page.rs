@@ -208,6 +208,8 @@ mod tests {
                 cpu: 1_500_000,
                 calls: 12_345,
                 served: 0,
+                paid: 0,
+                granted: 0,
             }],
         }
     }

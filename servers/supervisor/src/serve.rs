@@ -157,6 +157,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         let usage = server.and_then(|server| self.kernel.control.server_usage(server).ok());
         let (state, cpu, calls, served, pages) =
             usage.unwrap_or((ThreadState::Stopped, 0, 0, 0, 0));
+        let account = self.kernel.control.account_read(number);
+        let (.., paid, granted, _) = account.unwrap_or_default();
         Some(SlotStatus {
             name: slot.name.clone(),
             state: if number == 0 { status::State::Running } else { told(place.state, state) },
@@ -166,6 +168,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             cpu,
             calls,
             served,
+            paid,
+            granted,
         })
     }
 }

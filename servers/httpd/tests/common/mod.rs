@@ -75,6 +75,8 @@ impl status::Server for Mirror {
             cpu: 1_000_000,
             calls: 5,
             served: 6,
+            paid: 0,
+            granted: 0,
         };
         let snapshot = Snapshot {
             system: "web".into(),
