@@ -85,6 +85,8 @@ pub struct Snapshot {
     pub free: u64,
     /// Memory of the kernel, in pages.
     pub kernel: u64,
+    /// Interrupts taken for events and timers.
+    pub upcalls: u64,
     /// The servers, by slot number.
     pub servers: Vec<SlotStatus>,
 }

@@ -44,6 +44,7 @@ impl Operator for Asked {
             memory: 4096,
             free: 1000,
             kernel: 200,
+            upcalls: 1000,
             servers: vec![server("supervisor", State::Running, 0), server("httpd", State::Down, 2)],
         })
     }

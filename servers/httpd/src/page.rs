@@ -199,6 +199,7 @@ mod tests {
             memory: 4096,
             free: 1024,
             kernel: 100,
+            upcalls: 1000,
             servers: vec![SlotStatus {
                 name: "httpd\"".into(),
                 state: State::Waiting,

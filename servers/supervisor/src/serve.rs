@@ -134,7 +134,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     fn state_of_all(&mut self) -> Snapshot {
         let (version, domain, vcpus, memory, free) =
             self.kernel.control.domain_info(0).unwrap_or_default();
-        let (kernel, entry, ..) = self.kernel.control.domain_info(1).unwrap_or_default();
+        let (kernel, entry, upcalls, ..) = self.kernel.control.domain_info(1).unwrap_or_default();
         let servers: Vec<SlotStatus> =
             (0..self.places.len() as u16).filter_map(|slot| self.state_of(slot)).collect();
         Snapshot {
@@ -146,6 +146,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             memory,
             free,
             kernel,
+            upcalls,
             servers,
         }
     }

@@ -87,6 +87,7 @@ impl status::Server for Mirror {
             memory: 4096,
             free: 1000,
             kernel: 90,
+            upcalls: 1000,
             servers: vec![server("httpd", 40), server("net", 60), server("fs", 50)],
         };
         snapshot.write(self.0).ok_or(status::Error::TooLarge)
