@@ -7,3 +7,9 @@ extern crate std;
 pub mod core;
 #[cfg(target_os = "none")]
 pub mod machine;
+/// On the host, the quick path alone: it is tested against the core.
+#[cfg(all(test, not(target_os = "none")))]
+mod machine {
+    pub mod quick;
+    pub mod quick_host;
+}

@@ -123,7 +123,8 @@ impl Core<'_> {
     ) -> Result<ThreadId, BootError> {
         self.slots.check(SUPERVISOR.0).ok_or(BootError::Counts)?;
         let slot = &mut self.slots[SUPERVISOR];
-        (slot.priority, slot.vcpu, slot.configured, slot.state) = (u8::MAX, 0, true, SlotState::Up);
+        (slot.priority, slot.vcpu, slot.configured) = (u8::MAX, 0, true);
+        self.set_state(SUPERVISOR, SlotState::Up);
         let handles = u16::try_from(header.handles).map_err(|_| BootError::Counts)?;
         let server = self.server_create(hardware, SUPERVISOR, handles)?;
         debug_assert_eq!(server.0, SUPERVISOR_SERVER);

@@ -8,7 +8,7 @@ use abi::kernel::control::{HandleKind, SlotState};
 use abi::{Message, Status, Token, trap};
 
 use super::Core;
-use super::handle::{CALL, Handle, NOTIFY};
+use super::handle::{CALL, FAR, Handle, NOTIFY};
 use super::hardware::{Hardware, TrapRegisters, Vcpu};
 use super::schedule::Place;
 use super::slot::SUPERVISOR;
@@ -17,18 +17,27 @@ use super::thread::{Fault, Saved, State};
 
 impl Core<'_> {
     /// The current thread trapped with these registers (`rip` and `rsp` included).
+    #[cfg(test)]
     pub fn trap(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu, registers: TrapRegisters) {
+        let here = self.enter(vcpu);
+        let Some(thread) = self.running(here) else { return };
+        self.threads[thread].registers = TrapRegisters { r12: 0, r13: 0, ..registers };
+        self.trapped(hardware, vcpu);
+    }
+
+    /// The current thread trapped; its registers are kept already (`rip` and `rsp` included, `r12` and `r13` as 0).
+    pub fn trapped(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) {
         let vcpu = self.enter(vcpu);
         let Some(thread) = self.running(vcpu) else { return };
-        self.threads[thread].registers = TrapRegisters { r12: 0, r13: 0, ..registers };
         self.threads[thread].saved = Saved::Trap;
-        let above = registers.rax >> 8;
-        match registers.rax.to_le_bytes() {
+        let rax = self.threads[thread].registers.rax;
+        let above = rax >> 8;
+        match rax.to_le_bytes() {
             [trap::CALL, ..] => self.trap_call(hardware, thread, above),
             [trap::REPLY_WAIT, ..] => self.trap_reply_wait(hardware, thread, above),
             [trap::REPLY, ..] => self.trap_reply(hardware, thread, above),
             [trap::NOTIFY, ..] => self.trap_notify(hardware, thread, above),
-            _ => self.fault_trap(hardware, thread, FaultKind::BadTrap, registers.rax),
+            _ => self.fault_trap(hardware, thread, FaultKind::BadTrap, rax),
         }
     }
 
@@ -61,6 +70,9 @@ impl Core<'_> {
         let caller = &mut self.threads[thread];
         caller.badge = handle.badge;
         caller.calls += 1;
+        if handle.rights & FAR != 0 {
+            caller.saved = Saved::Far;
+        }
         self.present(hardware, thread, callee, State::Queued);
     }
 
@@ -109,8 +121,7 @@ impl Core<'_> {
         self.end_turn(hardware, thread);
         self.unmask_ports(hardware, inbox);
         self.threads[thread].saved = Saved::Collect;
-        self.threads[thread].state = State::Waiting;
-        self.slots[inbox].parked = thread;
+        self.park(inbox, thread);
         if self.slots[inbox].bits != 0 || self.slots[inbox].first_caller != ThreadId::NONE {
             self.slots[inbox].parked = ThreadId::NONE;
             self.make_ready(hardware, thread, Place::Front);

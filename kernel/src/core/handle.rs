@@ -1,7 +1,8 @@
 //! Handles: what a server may reach. A server's table is a run of entries of one common array.
 //!
-//! Kind and rights are the first two bytes, so that one compare of 16 bits finds a wire that may be called. A wire leads
-//! from a lower priority to a higher one, always: that is checked when it is installed, and priorities do not change.
+//! Kind and rights are the first two bytes, so that one compare of 16 bits finds a wire that may be called and leads to a
+//! server of this vCPU. A wire leads from a lower priority to a higher one, always: that is checked when it is installed,
+//! and a slot's priority and vCPU do not change.
 
 use abi::Word;
 use abi::kernel::control::{Error, HandleKind, MAY_PRINT, SUPERVISOR_SERVER};
@@ -14,6 +15,8 @@ use super::thread::Life;
 pub const CALL: u8 = 1;
 /// Right: may be notified.
 pub const NOTIFY: u8 = 2;
+/// Of a wire that may be called: its slot is on another vCPU.
+pub const FAR: u8 = 8;
 /// Right (of `Own`): may print on the debug console.
 pub const DEBUG: u8 = 4;
 
@@ -120,8 +123,10 @@ impl Core<'_> {
         match kind {
             HandleKind::Wire => {
                 let slot = self.configured_slot(object)?;
-                let rises = self.threads[server].priority < self.slots[slot].priority;
-                if rises { Ok(CALL | NOTIFY) } else { Err(Error::Priority) }
+                let (client, to) = (&self.threads[server], &self.slots[slot]);
+                let far = if client.vcpu == to.vcpu { 0 } else { FAR };
+                let rises = client.priority < to.priority;
+                if rises { Ok(CALL | NOTIFY | far) } else { Err(Error::Priority) }
             }
             HandleKind::Bell => self.configured_slot(object).map(|_| NOTIFY),
             HandleKind::Port => {

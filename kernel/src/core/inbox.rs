@@ -30,6 +30,14 @@ impl Core<'_> {
         }
     }
 
+    /// Lets a thread wait.
+    pub(super) fn park(&mut self, slot: SlotId, thread: ThreadId) {
+        self.threads[thread].state = State::Waiting;
+        if self.slots[slot].state != SlotState::Off {
+            self.slots[slot].parked = thread;
+        }
+    }
+
     /// Makes the thread that waits at an inbox look at it.
     pub(super) fn wake(&mut self, hardware: &mut impl Hardware, slot: SlotId) {
         if let Some(thread) = self.slots[slot].parked.some() {
@@ -86,8 +94,7 @@ impl Core<'_> {
         let bits = core::mem::take(&mut self.slots[inbox].bits);
         self.slots[inbox].attention &= !ATTENTION_BITS;
         if bits == 0 && caller.is_none() {
-            self.threads[thread].state = State::Waiting;
-            self.slots[inbox].parked = thread;
+            self.park(inbox, thread);
             return false;
         }
         let TrapRegisters { rip, rsp, .. } = self.threads[thread].registers;

@@ -188,7 +188,7 @@ impl<H: Hardware> control::Server for Kernel<'_, '_, H> {
 
     fn slot_longest(&mut self, _: Badge, slot: u16, nanoseconds: u64) -> Result<()> {
         let slot = self.core.configured_slot(slot)?;
-        self.core.slots[slot].longest = nanoseconds;
+        self.core.slot_longest(slot, nanoseconds);
         Ok(())
     }
 

@@ -43,6 +43,21 @@ use table::{PortId, RegionId, SlotId, Table, ThreadId, VcpuId, WindowId};
 use thread::{Saved, Thread};
 use window::{Grant, Window};
 
+/// Where the tables lie that the machine's quick path reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// Address of the first thread.
+    pub threads: u64,
+    /// Address of the first slot.
+    pub slots: u64,
+    /// Address of the first handle.
+    pub handles: u64,
+    /// Address of what is known of the vCPU.
+    pub processor: u64,
+    /// Number of threads.
+    pub thread_count: u32,
+}
+
 /// Event channel numbers that the core keeps a map for.
 pub const CHANNELS: usize = 1024;
 
@@ -143,9 +158,22 @@ impl<'a> Core<'a> {
         }
     }
 
+    /// Where the tables lie, for a vCPU. They never move.
+    pub fn places(&mut self, vcpu: Vcpu) -> Places {
+        let vcpu = self.enter(vcpu);
+        Places {
+            threads: self.threads.address(),
+            slots: self.slots.address(),
+            handles: self.handles.as_mut_ptr().expose_provenance() as u64,
+            processor: (&raw mut self.vcpus[vcpu]).expose_provenance() as u64,
+            thread_count: u32::try_from(self.threads.iter().len()).unwrap_or(0),
+        }
+    }
+
     /// Notes which vCPU is in the kernel; one that the core does not know counts as the first.
     fn enter(&mut self, vcpu: Vcpu) -> VcpuId {
-        self.here = self.vcpus.check(vcpu.0).unwrap_or(VcpuId(0));
+        let vcpu = VcpuId(vcpu.0);
+        self.here = if self.vcpus.has(vcpu) { vcpu } else { VcpuId(0) };
         self.here
     }
 

@@ -2,13 +2,19 @@
 //!
 //! A thread is in a run queue exactly while it is Ready, or it rests (see `account`). CPU time is charged, less what Xen withheld, when the vCPU changes
 //! hands and when a server's payer changes. The timer is armed only when something must happen before it would fire.
+//!
+//! Calls and answers may switch threads without the core (the machine's quick path; [`Core::switched`] tells it later).
+//! They do so only between threads that one account pays for, so accounts are charged exactly. A thread's own time is
+//! exact to a turn of the core: what passed since then is counted as the time of the one that runs, and as part of its
+//! turn only if it ran at both ends and did not wait meanwhile. So no turn is thought longer than it was with the calls
+//! made in it, and one without end is found after at most `shortest` and twice its limit.
 
 use abi::fault::FaultKind;
 
 use super::Core;
 use super::hardware::{Hardware, Next, Resume, Vcpu};
 use super::table::{Number, ThreadId, VcpuId};
-use super::thread::{Fault, Saved, State, Thread};
+use super::thread::{Fault, Saved, State, Thread, WAITED};
 
 /// How long a thread runs before another of its priority does, in nanoseconds.
 pub const SLICE: u64 = 5_000_000;
@@ -16,11 +22,13 @@ pub const SLICE: u64 = 5_000_000;
 /// A vCPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Processor {
+    /// The lowest priority that comes before all that are ready; 0 if nobody is.
+    pub floor: u16,
     /// The thread that it runs; its state may have changed since.
     pub current: ThreadId,
-    /// The thread whose time runs.
+    /// The thread that ran when time was last charged.
     pub charged: ThreadId,
-    /// Time up to which `charged` was charged.
+    /// Time up to which time was charged.
     pub since: u64,
     /// Time withheld by the hypervisor up to then.
     pub stolen: u64,
@@ -28,6 +36,8 @@ pub struct Processor {
     pub armed: u64,
     /// Earliest deadline of its threads and ports; `u64::MAX` if none.
     pub earliest: u64,
+    /// Shortest limit of a turn that one of its slots ever had; `u64::MAX` if none.
+    pub shortest: u64,
     /// Priorities that have somebody ready.
     ready: [u64; 4],
     /// First and last of the queue of each priority.
@@ -39,12 +49,14 @@ pub struct Processor {
 impl Default for Processor {
     fn default() -> Self {
         Self {
+            floor: 0,
             current: ThreadId::NONE,
             charged: ThreadId::NONE,
             since: 0,
             stolen: 0,
             armed: u64::MAX,
             earliest: u64::MAX,
+            shortest: u64::MAX,
             ready: [0; 4],
             queues: [(ThreadId::NONE, ThreadId::NONE); 256],
             resting: super::table::SlotId::NONE,
@@ -55,6 +67,10 @@ impl Default for Processor {
 impl Processor {
     /// The highest priority that has somebody ready.
     pub fn top(&self) -> Option<u8> {
+        u8::try_from(self.floor.wrapping_sub(1)).ok()
+    }
+
+    fn search_top(&self) -> Option<u8> {
         let words = self.ready.iter().enumerate().rev();
         let (at, word) = words.into_iter().find(|(_, word)| **word != 0)?;
         u8::try_from(at * 64 + 63 - word.leading_zeros() as usize).ok()
@@ -73,6 +89,11 @@ impl Processor {
             let bit = 1 << (priority % 64);
             *word = if first == ThreadId::NONE { *word & !bit } else { *word | bit };
         }
+        self.floor = if first == ThreadId::NONE {
+            self.search_top().map_or(0, |top| u16::from(top) + 1)
+        } else {
+            self.floor.max(u16::from(priority) + 1)
+        };
     }
 
     /// The last of a priority's queue.
@@ -157,23 +178,36 @@ impl Core<'_> {
         self.vcpus[home].set(priority, first, if last == thread { before } else { last });
     }
 
+    /// The machine switched to a thread by itself, by calls and answers that left the core nothing to do.
+    pub fn switched(&mut self, vcpu: Vcpu, thread: u16) {
+        let (vcpu, thread) = (self.enter(vcpu), ThreadId(thread));
+        if self.threads.has(thread) {
+            self.vcpus[vcpu].current = thread;
+        }
+    }
+
     /// The thread that a vCPU runs, if it may go on.
     pub(super) fn running(&self, vcpu: VcpuId) -> Option<ThreadId> {
         let current = self.vcpus[vcpu].current.some()?;
         (self.threads[current].state == State::Running).then_some(current)
     }
 
-    /// Charges the time that passed to the thread that used it and to the account that pays.
+    /// Charges the time that passed to the thread that runs and to the account that pays.
     pub(super) fn charge(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
         let (now, stolen) = (hardware.now(), hardware.stolen(Vcpu(vcpu.0)));
         let processor = &mut self.vcpus[vcpu];
         let withheld = stolen.saturating_sub(processor.stolen);
         let spent = now.saturating_sub(processor.since).saturating_sub(withheld);
         (processor.since, processor.stolen) = (now, stolen);
-        let Some(thread) = processor.charged.some() else { return };
-        let thread = &mut self.threads[thread];
+        let before = core::mem::replace(&mut processor.charged, processor.current);
+        let Some(current) = processor.current.some() else { return };
+        let thread = &mut self.threads[current];
         thread.cpu += spent;
-        thread.turn += spent;
+        thread.turn = match thread.turn {
+            WAITED => 0,
+            turn if before == current => turn + spent,
+            turn => turn,
+        };
         thread.slice = thread.slice.saturating_sub(spent);
         if let Some(payer) = thread.payer.some() {
             self.slots[payer].used += spent;
@@ -186,7 +220,7 @@ impl Core<'_> {
         let Some(current) = self.running(vcpu) else { return };
         let thread = &self.threads[current];
         let longest = self.slots[thread.own].longest;
-        if longest != 0 && thread.turn >= longest {
+        if longest != 0 && thread.known_turn() >= longest {
             let (rip, rsp) = match thread.saved {
                 Saved::Frame => {
                     let [rip, rsp, ..] = hardware.thread_registers(current.0, 0);
@@ -194,7 +228,7 @@ impl Core<'_> {
                 }
                 _ => (thread.registers.rip, thread.registers.rsp),
             };
-            let address = thread.turn;
+            let address = thread.known_turn();
             let fault = Fault { kind: FaultKind::Overrun, address, error: 0, rip, rsp };
             // The caller pays for a turn that is as long as it may be, and not for what comes of a longer one.
             self.pay_oneself(current);
@@ -216,13 +250,23 @@ impl Core<'_> {
         }
         self.yield_current(hardware, vcpu);
         let chosen = self.running(vcpu).or_else(|| self.pick(hardware, vcpu));
-        if chosen.unwrap_or(ThreadId::NONE) != self.vcpus[vcpu].charged {
+        let Processor { current, charged, .. } = &self.vcpus[vcpu];
+        let goes_on = [*current, *charged].map(|thread| thread == chosen.unwrap_or(ThreadId::NONE));
+        if goes_on != [true; 2] {
             self.charge(hardware, vcpu);
         }
-        self.vcpus[vcpu].current = chosen.unwrap_or(ThreadId::NONE);
-        self.vcpus[vcpu].charged = chosen.unwrap_or(ThreadId::NONE);
+        self.hand_over(vcpu, chosen);
         self.arm(hardware, vcpu);
         chosen.map_or(Next::Idle, |thread| self.run(thread))
+    }
+
+    /// From here on, time is the chosen thread's; what it used before is charged.
+    fn hand_over(&mut self, vcpu: VcpuId, chosen: Option<ThreadId>) {
+        if let Some(thread) = chosen.filter(|thread| self.vcpus[vcpu].charged != *thread) {
+            self.threads[thread].turn = self.threads[thread].known_turn();
+        }
+        let thread = chosen.unwrap_or(ThreadId::NONE);
+        (self.vcpus[vcpu].current, self.vcpus[vcpu].charged) = (thread, thread);
     }
 
     /// Puts the current thread back into its queue if another is to run instead.
@@ -266,7 +310,7 @@ impl Core<'_> {
         let Thread { saved, space, registers, .. } = self.threads[thread];
         let resume = match saved {
             Saved::Frame => Resume::Frame,
-            Saved::Trap | Saved::Collect => Resume::Trap(registers),
+            Saved::Trap | Saved::Collect | Saved::Far => Resume::Trap(registers),
         };
         Next::Run { thread: thread.raw(), space, resume }
     }
@@ -281,7 +325,8 @@ impl Core<'_> {
         }
     }
 
-    /// When the current thread must be looked at: the end of its slice or of its longest turn.
+    /// When the current thread must be looked at: the end of its slice or of its longest turn, or of the shortest limit of
+    /// anybody to whom it may switch meanwhile.
     fn end_of_run(&self, vcpu: VcpuId) -> u64 {
         let Some(current) = self.running(vcpu) else { return u64::MAX };
         let (processor, thread) = (&self.vcpus[vcpu], &self.threads[current]);
@@ -291,8 +336,8 @@ impl Core<'_> {
         };
         let turn = match self.slots[thread.own].longest {
             0 => u64::MAX,
-            longest => longest.saturating_sub(thread.turn),
+            longest => longest.saturating_sub(thread.known_turn()),
         };
-        processor.since.saturating_add(slice.min(turn))
+        processor.since.saturating_add(slice.min(turn).min(processor.shortest))
     }
 }

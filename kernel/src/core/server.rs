@@ -80,7 +80,7 @@ impl Core<'_> {
         self.stop(hardware, id);
         let slot = self.threads[id].own;
         if self.slots[slot].state == SlotState::Up {
-            self.slots[slot].state = SlotState::Down;
+            self.set_state(slot, SlotState::Down);
             self.reset(hardware, slot);
         }
         // Nobody is left who could answer these.

@@ -1,7 +1,7 @@
 //! Slots: places in the system, each with its inbox. They outlive the servers that fill them.
 //!
-//! `attention` has a bit for each reason why a wait does not park; it agrees with `bits`, `first_caller` and
-//! `first_port` at all times.
+//! `attention` has a bit for each reason why a wait does not simply park; it agrees with `bits`, `first_caller`,
+//! `first_port` and `state` at all times.
 
 use core::mem::offset_of;
 
@@ -11,7 +11,8 @@ use abi::kernel::control::{Error, HandleKind, SlotState};
 use super::Core;
 use super::account::Account;
 use super::hardware::Hardware;
-use super::table::{PortId, SlotId, ThreadId};
+use super::table::{PortId, SlotId, ThreadId, VcpuId};
+use super::thread::State;
 
 /// In `attention`: bits are set.
 pub const ATTENTION_BITS: u32 = 1;
@@ -19,6 +20,8 @@ pub const ATTENTION_BITS: u32 = 1;
 pub const ATTENTION_CALLERS: u32 = 2;
 /// In `attention`: ports wait to be unmasked.
 pub const ATTENTION_PORTS: u32 = 4;
+/// In `attention`: the slot is off.
+pub const ATTENTION_OFF: u32 = 8;
 
 /// A slot.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +29,9 @@ pub const ATTENTION_PORTS: u32 = 4;
 pub struct Slot {
     /// Notification bits that were not taken yet.
     pub bits: u64,
-    /// Why a wait does not park.
+    /// Why a wait does not simply park.
     pub attention: u32,
-    /// The thread that waits here.
+    /// The thread that waits here; none while the slot is off.
     pub parked: ThreadId,
     /// The caller that is served next.
     pub first_caller: ThreadId,
@@ -63,7 +66,7 @@ impl Default for Slot {
     fn default() -> Self {
         Self {
             bits: 0,
-            attention: 0,
+            attention: ATTENTION_OFF,
             parked: ThreadId::NONE,
             first_caller: ThreadId::NONE,
             server: ThreadId::NONE,
@@ -97,13 +100,37 @@ impl Core<'_> {
         if priority >= self.slots[SUPERVISOR].priority {
             return Err(Error::Priority);
         }
-        // Wires to and from the slot rely on its priority.
-        if slot.configured && slot.priority != priority || self.vcpus.check(vcpu).is_none() {
+        // Wires to and from the slot rely on both.
+        let differs = (slot.priority, slot.vcpu) != (priority, vcpu);
+        if slot.configured && differs || self.vcpus.check(vcpu).is_none() {
             return Err(Error::Invalid);
         }
         let slot = &mut self.slots[id];
         (slot.priority, slot.vcpu, slot.configured) = (priority, vcpu, true);
         Ok(())
+    }
+
+    /// Limits the turns of a slot's server; 0 is no limit.
+    pub(super) fn slot_longest(&mut self, id: SlotId, nanoseconds: u64) {
+        self.slots[id].longest = nanoseconds;
+        let home = VcpuId(self.slots[id].vcpu);
+        let limit = if nanoseconds == 0 { u64::MAX } else { nanoseconds };
+        self.vcpus[home].shortest = self.vcpus[home].shortest.min(limit);
+    }
+
+    /// Notes a slot's state: nobody waits at a slot that is off, though its server may be in a wait.
+    pub(super) fn set_state(&mut self, id: SlotId, state: SlotState) {
+        let server = self.slots[id].server.some();
+        let waiting = server.filter(|server| self.threads[*server].state == State::Waiting);
+        let slot = &mut self.slots[id];
+        slot.state = state;
+        if state == SlotState::Off {
+            slot.parked = ThreadId::NONE;
+            slot.attention |= ATTENTION_OFF;
+        } else {
+            slot.parked = waiting.unwrap_or(ThreadId::NONE);
+            slot.attention &= !ATTENTION_OFF;
+        }
     }
 
     /// Moves a slot to another state; what that means for calls is said at `kernel.control.slot_state`.
@@ -116,7 +143,7 @@ impl Core<'_> {
         if id == SUPERVISOR || !self.slots[id].configured {
             return Err(Error::Invalid);
         }
-        self.slots[id].state = state;
+        self.set_state(id, state);
         match state {
             SlotState::Up => {}
             SlotState::Down => self.reset(hardware, id),

@@ -88,10 +88,20 @@ impl<'a, N: Number, T: Default> Table<'a, N, T> {
         (raw < count).then(|| N::from_raw(clamp(raw, count)))
     }
 
+    /// Whether there is such an object, for a number that does not come from a server.
+    pub fn has(&self, number: N) -> bool {
+        usize::from(number.raw()) < self.items.len()
+    }
+
     /// All numbers.
     pub fn numbers(&self) -> impl Iterator<Item = N> + use<N, T> {
         // The length was cut to the room for numbers.
         (0..u16::try_from(self.items.len()).unwrap_or(u16::MAX)).map(N::from_raw)
+    }
+
+    /// Address of the first object.
+    pub fn address(&mut self) -> u64 {
+        self.items.as_mut_ptr().expose_provenance() as u64
     }
 
     /// All objects.

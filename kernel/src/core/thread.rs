@@ -12,6 +12,9 @@ use abi::kernel::control::ThreadState;
 use super::hardware::{Exception, TrapRegisters};
 use super::table::{SlotId, ThreadId};
 
+/// [`Thread::turn`] of a thread that waited since time was last charged: what of that time is its turn's is not known.
+pub const WAITED: u64 = u64::MAX;
+
 /// State of a thread.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(u8)]
@@ -61,6 +64,8 @@ pub enum Saved {
     Trap = 1,
     /// As `Trap`, but the registers are filled from the inbox when the thread next runs.
     Collect = 2,
+    /// As `Trap`; it called a server of another vCPU.
+    Far = 3,
 }
 
 /// Whether a server exists.
@@ -115,7 +120,7 @@ pub struct Thread {
     pub token: u64,
     /// Account that its CPU time is charged to.
     pub payer: SlotId,
-    /// Slot that it calls or called (Queued, Awaiting), or that handles its fault.
+    /// Slot that it calls or called (Queued, Awaiting), or that handles its fault. Otherwise of no meaning.
     pub callee: SlotId,
     /// Its own account.
     pub own: SlotId,
@@ -129,10 +134,10 @@ pub struct Thread {
     pub vcpu: u16,
     /// State.
     pub state: State,
-    /// Priority; higher runs first.
-    pub priority: u8,
     /// Where its registers are.
     pub saved: Saved,
+    /// Priority; higher runs first.
+    pub priority: u8,
     /// Whether the server exists.
     pub life: Life,
     /// Next in the list that it is in.
@@ -145,7 +150,7 @@ pub struct Thread {
     pub taken: u64,
     /// CPU time used, in nanoseconds.
     pub cpu: u64,
-    /// CPU time used since it last waited, in nanoseconds.
+    /// CPU time used since it last waited, in nanoseconds, or [`WAITED`].
     pub turn: u64,
     /// What is left of its slice, in nanoseconds.
     pub slice: u64,
@@ -173,10 +178,17 @@ const _: () = {
     assert!(offset_of!(Thread, handles_count) == 116);
     assert!(offset_of!(Thread, vcpu) == 118);
     assert!(offset_of!(Thread, state) == 120);
-    assert!(offset_of!(Thread, priority) == 121);
-    assert!(offset_of!(Thread, saved) == 122);
+    assert!(offset_of!(Thread, saved) == 121);
+    assert!(offset_of!(Thread, priority) == 122);
     assert!(offset_of!(Thread, badge) + 4 == 132);
 };
+
+impl Thread {
+    /// CPU time that it is known to have used since it last waited, in nanoseconds.
+    pub fn known_turn(&self) -> u64 {
+        if self.turn == WAITED { 0 } else { self.turn }
+    }
+}
 
 impl Default for Thread {
     fn default() -> Self {

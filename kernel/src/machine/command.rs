@@ -3,6 +3,7 @@
 //! | word | |
 //! |---|---|
 //! | `upcall-twice` | a test: every upcall raises its vector once more in ring 0 |
+//! | `slow-path` | every trap goes to the core: the quick path is off |
 //! | `audit` | checks all page tables on every way out of the kernel (slow) |
 //! | `test-panic` | a test: panics at the end of the boot |
 //! | `test-fault` | a test: reads an unmapped address in ring 0 at the end of the boot |

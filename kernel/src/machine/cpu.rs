@@ -7,8 +7,7 @@ use ::core::sync::atomic::{AtomicBool, Ordering};
 
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags, Efer, EferFlags};
 
-/// RFLAGS of a thread that trapped or starts: interrupts on, all else clear.
-pub const USER_FLAGS: u64 = 0x202;
+pub use super::quick::USER_FLAGS;
 
 /// Whether SMAP is on, and so whether `clac` exists.
 static SMAP: AtomicBool = AtomicBool::new(false);

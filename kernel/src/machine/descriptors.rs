@@ -148,6 +148,7 @@ pub fn load_segments(vcpu: &'static Vcpu) {
     // SAFETY: this vCPU's own, and no reference to it is alive.
     let task = unsafe { &mut *vcpu.task.get() }.write(TaskStateSegment::new());
     task.interrupt_stack_table = stacks;
+    task.privilege_stack_table[0] = VirtAddr::new_truncate(kernel.top(index));
     let spare = exceptions.first().map_or(0, |place| place.top(index));
     vcpu.set_stacks(kernel.top(index), spare);
     // SAFETY: as above.
@@ -194,6 +195,12 @@ pub fn load_syscall() {
         // SAFETY: these registers only say where `syscall` and `sysenter` go: to entry code that is there.
         unsafe { Msr::new(register).write(value) };
     }
+}
+
+/// Sends the traps of the current vCPU through the quick path.
+pub fn load_quick_syscall() {
+    // SAFETY: the register only says where `syscall` goes: to entry code that is there.
+    unsafe { Msr::new(IA32_LSTAR).write(entry::syscall_quick as *const () as u64) };
 }
 
 const IA32_SYSENTER_CS: u32 = 0x174;

@@ -1,20 +1,21 @@
 //! The ways into the kernel and out of it, in assembly.
 //!
-//! From user mode the processor pushes into the frame of the thread that runs (the TSS says where); the stubs push the
-//! rest, save the vector registers, and call Rust on the vCPU's stack. Rust does not come back: it leaves through
-//! [`leave_trap`], [`leave_frame`] or [`idle`]. From ring 0 an exception is a bug and goes to the panic screen, but for
+//! From user mode the processor pushes on the vCPU's stack; the stubs push the rest, keep all registers in the frame of the
+//! thread that runs, and call Rust on the same stack. Rust does not come back: it leaves through [`leave_trap`],
+//! [`leave_frame`] or [`idle`]. From ring 0 an exception is a bug and goes to the panic screen, but for
 //! the NMI and a debug trap that `syscall` carried in.
 //!
 //! Who was interrupted is decided by the saved CPL, and for exceptions with a stack of their own by GS_BASE, because they
 //! can come before `swapgs`.
 
-use ::core::arch::global_asm;
 use ::core::mem::offset_of;
 
 use super::descriptors::UPCALL_VECTOR;
 use super::frame::{Registers, ThreadFrame, VectorState};
 use super::layout::LOCAL_APIC;
-use super::vcpu::{SCRATCH_OFFSET, SPARE_OFFSET, STACK_OFFSET};
+use super::quick::with_quick;
+use super::run::KERNEL;
+use super::vcpu::{FRAMES_OFFSET, QUICK_OFFSET, SPARE_OFFSET, STACK_OFFSET};
 use crate::core::hardware::TrapRegisters;
 
 /// Bytes between two exception stubs.
@@ -24,8 +25,10 @@ unsafe extern "C" {
     static exception_stubs: [u8; 32 * STUB];
     fn upcall_entry();
     fn ignored_entry();
-    /// The `syscall` instruction comes here.
+    /// The `syscall` instruction comes here, or to `syscall_quick`: every trap goes to the core.
     pub fn syscall_entry();
+    /// As `syscall_entry`, but what the quick path can do does not go to the core.
+    pub fn syscall_quick();
     /// A `syscall` from 32-bit code would come here.
     pub fn foreign_entry();
     /// First and last byte of the code that runs in ring 0 with the user's GS base or stack.
@@ -34,10 +37,11 @@ unsafe extern "C" {
 
     /// Enables interrupts and waits for one. It never returns: the upcall starts afresh on the vCPU's stack.
     pub fn idle() -> !;
-    /// Goes to user mode with these registers, all others zero, vector registers and flags at their defaults.
+    /// Goes to user mode with these registers, all others zero, vector registers and flags at their defaults; to where
+    /// nothing is mapped if `rip` is not canonical.
     ///
     /// # Safety
-    /// `rip` is canonical and the thread's space is loaded.
+    /// The thread's space is loaded.
     pub fn leave_trap(registers: *const TrapRegisters) -> !;
     /// Goes to user mode with all registers of a frame.
     ///
@@ -90,7 +94,7 @@ pub fn is_user_state(rip: u64) -> bool {
     (&raw const user_state_start as u64..&raw const user_state_end as u64).contains(&rip)
 }
 
-global_asm!(
+with_quick!(
     r#"
     .macro push_registers
     push rax
@@ -143,11 +147,16 @@ global_asm!(
 12:
     .endm
 
-    // From user mode, in the thread's frame, all registers pushed: keep the vector registers, change to the vCPU's stack.
-    .macro on_vcpu_stack
-    mov rdi, rsp
-    fxsave64 [rsp + {vectors}]
-    mov rsp, gs:[{stack}]
+    // From user mode, all registers pushed: keep them in the thread's frame, whose address is then in rdi.
+    .macro keep_registers
+    mov rdi, gs:[{current}]
+    lea rdi, [rdi + rdi * 2]                    // a frame is three times as large as a thread
+    add rdi, gs:[{frame_table}]
+    fxsave64 [rdi + {frame_vectors}]
+    .irp at, 0, 16, 32, 48, 64, 80, 96, 112, 128, 144, 160
+    movaps xmm0, [rsp + \at]
+    movaps [rdi + \at], xmm0
+    .endr
     xor ebp, ebp
     .endm
 
@@ -179,7 +188,7 @@ exception:
     jz 1f
     swapgs
     push_registers
-    on_vcpu_stack
+    keep_registers
     call user_exception
     ud2
 1:  push_registers
@@ -237,7 +246,7 @@ upcall_entry:
     push_registers
     acknowledge
     swapgs
-    on_vcpu_stack
+    keep_registers
     call upcall
     ud2
 2:  cmp qword ptr [rsp], offset idle_halted
@@ -288,40 +297,55 @@ user_state_start:
     .global syscall_entry
 syscall_entry:
     swapgs
-    mov gs:[{scratch}], rsp
-    mov rsp, gs:[{stack}]
-    push 0                                      // the stack stays a multiple of 16 at the call
-    push gs:[{scratch}]                         // rsp
-    push rcx                                    // rip
-    push 0                                      // r13
-    push 0                                      // r12
-    push r9
-    push r8
-    push r10
-    push rdx
-    push rsi
-    push rdi
-    push rax
-    mov rdi, rsp
+    mov rbx, gs:[{current}]
+    mov [rbx + {rsp}], rsp
+    mov [rbx + {rip}], rcx
+    // A trap for the core. rbx: the thread that traps, the place of the trap is in its registers.
+syscall_slow:
+    mov [rbx + {trap_rax}], rax
+    mov [rbx + {trap_rdi}], rdi
+    mov [rbx + {words}], rsi
+    mov [rbx + {words} + 8], rdx
+    mov [rbx + {words} + 16], r10
+    mov [rbx + {words} + 24], r8
+    mov [rbx + {words} + 32], r9
     xor ebp, ebp
+    mov [rbx + {trap_r12}], rbp
+    mov [rbx + {trap_r13}], rbp
+    mov rsp, gs:[{stack}]
     call trap
     ud2
 
+    .macro enter_kernel
+    swapgs
+    .endm
+    .macro load_space space
+    mov cr3, \space
+    .endm
+    .macro leave_kernel
+    swapgs
+    sysretq
+    .endm
+"#,
+    r#"
     .balign 16
     .global leave_trap
 leave_trap:
     fxrstor64 [CLEAN_VECTORS]
-    mov rax, [rdi + {rax}]
+    mov rax, [rdi + {trap_rax}]
     mov rsi, [rdi + {words}]
     mov rdx, [rdi + {words} + 8]
     mov r10, [rdi + {words} + 16]
     mov r8, [rdi + {words} + 24]
     mov r9, [rdi + {words} + 32]
-    mov r12, [rdi + {r12}]
-    mov r13, [rdi + {r13}]
-    mov rcx, [rdi + {rip}]
-    mov rsp, [rdi + {rsp}]
-    mov rdi, [rdi + {rdi}]
+    mov r12, [rdi + {trap_r12}]
+    mov r13, [rdi + {trap_r13}]
+    mov rcx, [rdi + {trap_rip}]
+    movabs rsp, {never_mapped}
+    cmp rcx, rsp
+    cmova rcx, rsp                              // a fault in user mode, where it belongs
+    mov rsp, [rdi + {trap_rsp}]
+    mov rdi, [rdi + {trap_rdi}]
     xor ebx, ebx
     xor ebp, ebp
     xor r14d, r14d
@@ -348,36 +372,31 @@ leave_frame:
     .global user_state_end
 user_state_end:
 "#,
+    lock = KERNEL,
+    quick = QUICK_OFFSET,
     eoi = const LOCAL_APIC + 0xb0,
-    vectors = const offset_of!(ThreadFrame, vectors) - offset_of!(ThreadFrame, registers),
+    frame_table = const FRAMES_OFFSET,
     frame_vectors = const offset_of!(ThreadFrame, vectors),
     registers = const offset_of!(ThreadFrame, registers),
     stack = const STACK_OFFSET,
     spare = const SPARE_OFFSET,
     saved_rip = const offset_of!(Registers, rip),
-    scratch = const SCRATCH_OFFSET,
     upcall = const UPCALL_VECTOR,
-    rax = const offset_of!(TrapRegisters, rax),
-    rdi = const offset_of!(TrapRegisters, rdi),
+    trap_rax = const offset_of!(TrapRegisters, rax),
+    trap_rdi = const offset_of!(TrapRegisters, rdi),
     words = const offset_of!(TrapRegisters, words),
-    r12 = const offset_of!(TrapRegisters, r12),
-    r13 = const offset_of!(TrapRegisters, r13),
-    rip = const offset_of!(TrapRegisters, rip),
-    rsp = const offset_of!(TrapRegisters, rsp),
-    flags = const super::cpu::USER_FLAGS,
+    never_mapped = const super::run::NEVER_MAPPED,
+    trap_r12 = const offset_of!(TrapRegisters, r12),
+    trap_r13 = const offset_of!(TrapRegisters, r13),
+    trap_rip = const offset_of!(TrapRegisters, rip),
+    trap_rsp = const offset_of!(TrapRegisters, rsp),
 );
 
 // The order in which the stubs push.
 const _: () =
     assert!(offset_of!(Registers, rax) == 14 * 8 && offset_of!(Registers, vector) == 15 * 8);
 const _: () = assert!(offset_of!(UpcallMode, twice) == 1 && offset_of!(UpcallMode, in_kernel) == 8);
-// The order in which `syscall_entry` pushes.
-const _: () = assert!(
-    offset_of!(TrapRegisters, rax) == 0
-        && offset_of!(TrapRegisters, rdi) == 8
-        && offset_of!(TrapRegisters, words) == 16
-        && offset_of!(TrapRegisters, r12) == 56
-        && offset_of!(TrapRegisters, r13) == 64
-        && offset_of!(TrapRegisters, rip) == 72
-        && offset_of!(TrapRegisters, rsp) == 80
-);
+// What `keep_registers` copies, and where to.
+const _: () = assert!(size_of::<Registers>() == 176 && offset_of!(ThreadFrame, registers) == 0);
+// `syscall_slow` writes a thread's registers at its beginning.
+const _: () = assert!(offset_of!(crate::core::thread::Thread, registers) == 0);

@@ -12,7 +12,7 @@ use super::entry::{self, is_user_state};
 use super::frame::{Registers, VectorState};
 use super::vcpu::Vcpu;
 use super::{cpu, panic, run};
-use crate::core::hardware::{Exception, TrapRegisters};
+use crate::core::hardware::Exception;
 use crate::say;
 
 const DIVISION: u64 = 0;
@@ -59,7 +59,7 @@ fn count_nmi(registers: &Registers) {
 fn debug_exception(registers: &Registers) -> ! {
     let vcpu = Vcpu::current();
     // SAFETY: a thread ran, so the frame is its, and nothing else refers to it while the thread runs.
-    let frame = unsafe { &mut *vcpu.frame.get() };
+    let frame = unsafe { &mut *vcpu.frame() };
     frame.registers = *registers;
     save_vectors(&mut frame.vectors);
     // SAFETY: the vCPU's stack holds nothing: its thread was in user mode.
@@ -68,7 +68,7 @@ fn debug_exception(registers: &Registers) -> ! {
 
 extern "C" fn debug_exception_on_stack() -> ! {
     // SAFETY: as above.
-    let registers = unsafe { (*Vcpu::current().frame.get()).registers };
+    let registers = unsafe { (*Vcpu::current().frame()).registers };
     user_exception(&registers)
 }
 
@@ -105,10 +105,10 @@ fn kind(vector: u64) -> FaultKind {
     }
 }
 
-/// A trap. The registers lie on the vCPU's stack.
+/// A trap. The thread's registers are kept.
 #[unsafe(no_mangle)]
-extern "C" fn trap(registers: &TrapRegisters) -> ! {
-    run::trap(registers)
+extern "C" fn trap() -> ! {
+    run::trap()
 }
 
 /// An event, in user mode or in the idle `hlt`. It is acknowledged; if a thread ran, its frame is saved.

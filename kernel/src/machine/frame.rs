@@ -55,13 +55,9 @@ impl VectorState {
 }
 
 /// Everything a thread needs to go on after an interrupt or a fault.
-///
-/// The processor and the entry stubs push straight into it (the stack pointer of ring 0 in the TSS is the end of
-/// `registers`), and an interrupt that the emulator repeats in ring 0 pushes below: that is what `guard` is for.
 #[derive(Clone, Copy, Debug)]
-#[repr(C, align(16))]
+#[repr(C, align(256))]
 pub struct ThreadFrame {
-    guard: [u64; 40],
     /// General registers.
     pub registers: Registers,
     /// Vector registers.
@@ -70,7 +66,8 @@ pub struct ThreadFrame {
     pub address: u64,
 }
 
-const _: () = assert!(size_of::<ThreadFrame>() == 1024);
+// A frame is found by the address of its thread: three times as far from the first.
+const _: () = assert!(size_of::<ThreadFrame>() == 3 * size_of::<crate::core::thread::Thread>());
 const _: () = assert!(::core::mem::offset_of!(ThreadFrame, vectors).is_multiple_of(16));
 
 impl ThreadFrame {
@@ -85,12 +82,6 @@ impl ThreadFrame {
             rflags: super::cpu::USER_FLAGS,
             ..Registers::default()
         };
-        Self { guard: [0; 40], registers, vectors: VectorState::DEFAULT, address: 0 }
+        Self { registers, vectors: VectorState::DEFAULT, address: 0 }
     }
-}
-
-impl ThreadFrame {
-    /// Offset of the end of the registers: where ring 0's stack pointer is when user code is interrupted.
-    pub const REGISTERS_END: u64 =
-        (::core::mem::offset_of!(ThreadFrame, registers) + size_of::<Registers>()) as u64;
 }

@@ -1,6 +1,6 @@
 //! The machine layer: all of the kernel's unsafe code. It does what the core decides, and decides nothing itself.
 //!
-//! [`start`] brings the domain up, [`entry`] is the assembly, [`exceptions`] what it calls; [`xen`] speaks to the
+//! [`start`] brings the domain up, [`entry`] and [`quick`] are the assembly, [`exceptions`] what it calls; [`xen`] speaks to the
 //! hypervisor; [`paging`] and [`pool`] keep the kernel's memory.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -16,10 +16,12 @@ pub mod frame;
 pub mod hardware;
 pub mod layout;
 pub mod local_apic;
+pub mod lock;
 pub mod paging;
 pub mod panic;
 pub mod pool;
 pub mod processors;
+pub mod quick;
 pub mod run;
 pub mod space;
 pub mod start;

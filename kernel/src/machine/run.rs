@@ -6,10 +6,10 @@
 use abi::image::Header;
 use abi::layout::PAGE;
 use boot::memory::FreeMemory;
-use spin::Mutex;
 
 use super::frame::ThreadFrame;
 use super::hardware::{Facts, Machine};
+use super::lock::Lock;
 use super::paging;
 use super::pool::Objects;
 use super::space::Space;
@@ -18,23 +18,24 @@ use super::vcpu::Vcpu;
 use super::xen::channels::{self, Event};
 use super::xen::grants::Grants;
 use super::xen::{self, Parameter};
-use super::{audit, command, entry, panic, timer};
-use crate::core::hardware::{Exception, Frame, Next, Resume, TrapRegisters};
+use super::{audit, command, descriptors, entry, panic, timer};
+use crate::core::hardware::{Exception, Frame, Next, Resume};
 use crate::core::{self, Core, Tables};
 
 /// Where user code is sent that would go on at a non-canonical address: the page there is never mapped, so it faults in
 /// user mode, where an exception belongs, and not in the kernel on the way out.
-const NEVER_MAPPED: u64 = abi::layout::USER_END;
+pub const NEVER_MAPPED: u64 = abi::layout::USER_END;
 
 /// The core and what it works with.
-struct Kernel {
+pub struct Kernel {
     core: Core<'static>,
     machine: Machine,
     /// Check all page tables on every way out.
     audit: bool,
 }
 
-static KERNEL: Mutex<Option<Kernel>> = Mutex::new(None);
+/// All of it, once it is made.
+pub static KERNEL: Lock<Option<Kernel>> = Lock::new(None);
 
 /// Stacks (12 pages), the page shared with Xen, and the kernel's upper tables: top, pointers, and two more for each of
 /// image, pool, stacks and special pages.
@@ -68,6 +69,7 @@ fn span(free: &FreeMemory) -> (u32, usize) {
 /// Makes the core and starts the first server.
 pub fn start(mut boot: Boot<'_>) -> ! {
     let audit = command::has(&boot.info.command_line, "audit");
+    let slow = command::has(&boot.info.command_line, "slow-path");
     let twice = command::has(&boot.info.command_line, "upcall-twice");
     entry::UPCALL_MODE.twice.store(twice.into(), ::core::sync::atomic::Ordering::Relaxed);
     let (header, facts) = (boot.header, facts(&boot));
@@ -89,7 +91,10 @@ pub fn start(mut boot: Boot<'_>) -> ! {
     if let Err(error) = kernel.core.boot(&mut kernel.machine, &told) {
         panic::refuse(format_args!("{}", error.text()));
     }
-    *KERNEL.lock() = Some(kernel);
+    if kernel.prepare_quick(Vcpu::current()) && !slow {
+        descriptors::load_quick_syscall();
+    }
+    KERNEL.with(|place| *place = Some(kernel));
     go_on()
 }
 
@@ -160,16 +165,19 @@ fn facts(boot: &Boot<'_>) -> Facts {
 
 /// Runs `work` on the kernel's state.
 fn with<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
-    match KERNEL.lock().as_mut() {
+    KERNEL.with(|kernel| match kernel {
         Some(kernel) => work(kernel),
         None => panic::stop(format_args!("an event before the first server"), None),
-    }
+    })
 }
 
 /// A thread trapped.
-pub fn trap(registers: &TrapRegisters) -> ! {
+pub fn trap() -> ! {
     let vcpu = Vcpu::current();
-    with(|kernel| kernel.core.trap(&mut kernel.machine, vcpu.number(), *registers));
+    with(|kernel| {
+        kernel.enter(vcpu);
+        kernel.core.trapped(&mut kernel.machine, vcpu.number());
+    });
     go_on()
 }
 
@@ -177,7 +185,8 @@ pub fn trap(registers: &TrapRegisters) -> ! {
 pub fn exception(exception: &Exception) -> ! {
     let vcpu = Vcpu::current();
     with(|kernel| {
-        if let Some(frame) = vcpu.thread.get().and_then(|thread| kernel.machine.frame(thread)) {
+        kernel.enter(vcpu);
+        if let Some(frame) = vcpu.quick.thread().and_then(|thread| kernel.machine.frame(thread)) {
             frame.address = exception.address;
         }
         kernel.core.exception(&mut kernel.machine, vcpu.number(), *exception);
@@ -189,11 +198,32 @@ pub fn exception(exception: &Exception) -> ! {
 pub fn upcall() -> ! {
     let vcpu = Vcpu::current();
     vcpu.upcalls.set(vcpu.upcalls.get().wrapping_add(1));
-    with(|kernel| kernel.core.preempted(vcpu.number()));
+    with(|kernel| {
+        kernel.enter(vcpu);
+        kernel.core.preempted(vcpu.number());
+    });
     go_on()
 }
 
 impl Kernel {
+    /// Tells the vCPU where the quick path finds everything; false if it cannot be used.
+    fn prepare_quick(&mut self, vcpu: &Vcpu) -> bool {
+        let first = self.machine.frames.as_mut_ptr().expose_provenance() as u64;
+        let places = self.core.places(vcpu.number());
+        vcpu.quick.fill(&places, vcpu.index(), first)
+    }
+
+    /// Tells the core who runs: the quick path may have switched.
+    fn enter(&mut self, vcpu: &Vcpu) {
+        if vcpu.quick.current == vcpu.entered {
+            return;
+        }
+        if let Some(thread) = vcpu.quick.thread() {
+            self.core.switched(vcpu.number(), thread);
+            vcpu.space.set(self.machine.space(thread).map_or(0, |space| space.top().as_u64()));
+        }
+    }
+
     /// Hands every pending event to the core.
     fn take_events(&mut self, vcpu: &Vcpu) {
         channels::take(vcpu, |event| match event {
@@ -238,9 +268,18 @@ impl Kernel {
             frame.registers.rip = NEVER_MAPPED;
         }
         let frame: *mut ThreadFrame = frame;
-        vcpu.set_frame(thread, frame);
+        vcpu.quick.set_thread(thread);
+        vcpu.entered.set(vcpu.quick.current.get());
         frame
     }
+}
+
+/// How a thread is gone to.
+enum Way {
+    /// By its frame.
+    Frame,
+    /// By the registers of its trap.
+    Trap,
 }
 
 /// Goes on with whoever is next.
@@ -254,22 +293,25 @@ fn go_on() -> ! {
         match next {
             Next::Idle => None,
             Next::Fatal(fault) => panic::supervisor(&fault),
-            Next::Run { thread, resume, .. } => Some((kernel.prepare(vcpu, thread), resume)),
+            Next::Run { thread, resume: Resume::Frame, .. } => {
+                Some((kernel.prepare(vcpu, thread), Way::Frame))
+            }
+            Next::Run { thread, resume: Resume::Trap(_), .. } => {
+                Some((kernel.prepare(vcpu, thread), Way::Trap))
+            }
         }
     });
     match way {
         None => {
-            vcpu.thread.set(None);
+            vcpu.quick.current.set(0);
+            vcpu.entered.set(0);
             // SAFETY: the stack holds nothing that is needed again; events are set up.
             unsafe { entry::idle() }
         }
         // SAFETY: `prepare` saw to the space and to the frame's `rip`; a frame's selectors, flags and vectors are as they
         // were saved or made.
-        Some((frame, Resume::Frame)) => unsafe { entry::leave_frame(frame) },
-        Some((_, Resume::Trap(mut registers))) => {
-            registers.rip = registers.rip.min(NEVER_MAPPED);
-            // SAFETY: `prepare` saw to the space, and the address is canonical.
-            unsafe { entry::leave_trap(&registers) }
-        }
+        Some((frame, Way::Frame)) => unsafe { entry::leave_frame(frame) },
+        // SAFETY: `prepare` saw to the space. The registers of a thread are kept in it, and it was made the one that runs.
+        Some((_, Way::Trap)) => unsafe { entry::leave_trap(vcpu.quick.registers()) },
     }
 }

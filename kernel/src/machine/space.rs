@@ -5,7 +5,7 @@
 
 use abi::kernel::control::Access;
 use abi::layout::{PAGE, USER_END};
-use x86_64::registers::control::Cr3;
+use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::{MappedPageTable, TranslateResult};
 use x86_64::structures::paging::{
     Mapper, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB, Translate,
@@ -14,6 +14,7 @@ use x86_64::{PhysAddr, VirtAddr};
 
 use super::paging::KernelTables;
 use super::pool::{TablePages, View};
+use super::vcpu::Vcpu;
 use crate::core::hardware::{Frame, TablesExhausted};
 
 /// Entries of the top table that belong to the user's half.
@@ -196,16 +197,19 @@ impl Space {
 
     /// Makes it the current vCPU's.
     pub fn enter(self) {
-        let (loaded, flags) = Cr3::read();
-        if loaded.start_address() != self.top {
+        let top = self.top.as_u64();
+        if Vcpu::current().space.replace(top) != top {
+            let frame = PhysFrame::containing_address(self.top);
             // SAFETY: the kernel's half of every space is the same.
-            unsafe { Cr3::write(PhysFrame::containing_address(self.top), flags) };
+            unsafe { Cr3::write(frame, Cr3Flags::empty()) };
         }
     }
 
     /// Makes sure that it is not the current vCPU's.
     fn leave(self, kernel: &KernelTables) {
-        if Cr3::read().0.start_address() == self.top {
+        let vcpu = Vcpu::current();
+        if vcpu.space.get() == self.top.as_u64() {
+            vcpu.space.set(0);
             kernel.load();
         }
     }

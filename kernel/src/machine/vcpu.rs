@@ -14,22 +14,23 @@ use x86_64::structures::tss::TaskStateSegment;
 
 use super::frame::ThreadFrame;
 use super::layout::VCPUS;
+use super::quick::Quick;
 
 /// Words of the space for a hypercall's argument.
 pub const ARGUMENT_WORDS: usize = 16;
 
-/// One vCPU. The first four fields are used by the assembly in `entry`.
+/// One vCPU. The first four fields are used by the assembly in `entry` and `quick`.
 #[repr(C, align(64))]
 pub struct Vcpu {
     this: Cell<*const Vcpu>,
     stack: Cell<u64>,
-    scratch: Cell<u64>,
     spare: Cell<u64>,
-    index: Cell<u16>,
-    /// The thread that runs or ran last; its index is also that of its address space.
-    pub thread: Cell<Option<u16>>,
-    /// Its frame.
-    pub frame: Cell<*mut ThreadFrame>,
+    /// Who runs, and what the quick path needs.
+    pub quick: Quick,
+    /// The thread that the kernel went to last (`quick.current` then).
+    pub entered: Cell<u64>,
+    /// The space that is loaded, by the physical address of its top table; 0 for the kernel's own. Reading CR3 may exit.
+    pub space: Cell<u64>,
     /// Where this vCPU's page of structures shared with Xen lies: virtual address.
     pub shared: Cell<u64>,
     /// Where this vCPU's clock page lies: virtual address.
@@ -52,9 +53,10 @@ pub struct Vcpu {
 
 /// Offset of the top of the kernel stack, for the assembly.
 pub const STACK_OFFSET: usize = offset_of!(Vcpu, stack);
-/// Offset of a word that the assembly may overwrite.
-pub const SCRATCH_OFFSET: usize = offset_of!(Vcpu, scratch);
-
+/// Offset of what the quick path needs.
+pub const QUICK_OFFSET: usize = offset_of!(Vcpu, quick);
+/// Offset of what three times a thread's address is added to for its frame's.
+pub const FRAMES_OFFSET: usize = QUICK_OFFSET + offset_of!(Quick, frames);
 /// Offset of the top of the stack that the panic screen runs on if no other is sound.
 pub const SPARE_OFFSET: usize = offset_of!(Vcpu, spare);
 
@@ -68,11 +70,10 @@ impl Vcpu {
         Self {
             this: Cell::new(::core::ptr::null()),
             stack: Cell::new(0),
-            scratch: Cell::new(0),
             spare: Cell::new(0),
-            index: Cell::new(0),
-            thread: Cell::new(None),
-            frame: Cell::new(::core::ptr::null_mut()),
+            quick: Quick::empty(),
+            entered: Cell::new(0),
+            space: Cell::new(0),
             shared: Cell::new(0),
             clock: Cell::new(0),
             window: Cell::new(::core::ptr::null_mut()),
@@ -89,7 +90,7 @@ impl Vcpu {
     pub fn enter(index: u16) {
         let Some(vcpu) = ALL.get(usize::from(index)) else { return };
         vcpu.this.set(vcpu);
-        vcpu.index.set(index);
+        vcpu.quick.index.set(index);
         GsBase::write(VirtAddr::from_ptr(vcpu));
         // User code sees a GS base of 0, and cannot change it.
         KernelGsBase::write(VirtAddr::zero());
@@ -109,12 +110,12 @@ impl Vcpu {
 
     /// Its number.
     pub fn index(&self) -> u16 {
-        self.index.get()
+        self.quick.index.get()
     }
 
     /// Its number, as the core has it.
     pub fn number(&self) -> crate::core::hardware::Vcpu {
-        crate::core::hardware::Vcpu(self.index.get())
+        crate::core::hardware::Vcpu(self.index())
     }
 
     /// Sets the tops of its kernel stack and of its double-fault stack.
@@ -128,15 +129,8 @@ impl Vcpu {
         self.stack.get()
     }
 
-    /// Where an entry from user mode is to save the registers of the thread that is about to run.
-    pub fn set_frame(&self, thread: u16, frame: *mut ThreadFrame) {
-        self.thread.set(Some(thread));
-        self.frame.set(frame);
-        let end = frame as u64 + ThreadFrame::REGISTERS_END;
-        // SAFETY: only this vCPU's processor reads the task segment, at entries from user mode, and none happens now.
-        let task = unsafe { &mut *self.task.get() };
-        // SAFETY: a thread is about to run, so the segments were loaded.
-        let task = unsafe { task.assume_init_mut() };
-        task.privilege_stack_table[0] = VirtAddr::new_truncate(end);
+    /// The frame of the thread that runs.
+    pub fn frame(&self) -> *mut ThreadFrame {
+        self.quick.frame() as *mut ThreadFrame
     }
 }

@@ -24,8 +24,9 @@ const BLOCKS: usize = 96;
 const WINDOW: (u32, u32) = (block::REQUEST_PAGES, 3);
 /// How many readers are few.
 const FEW: usize = 6;
-/// Nanoseconds until a disk that does not answer is opened again, and when its server rang for nothing.
+/// Nanoseconds until a disk that does not answer is opened again.
 const PATIENCE: u64 = 10_000_000_000;
+/// The same when its server rang, but not, or not only, for an answer.
 const SUSPICION: u64 = 1_000_000_000;
 
 /// What is known of the disk.
@@ -196,7 +197,8 @@ impl<T: Traps, H: Host> Fs<T, H> {
                 self.open_disk();
             }
         } else if !is_quiet || self.patience == 0 {
-            self.patience = now + PATIENCE;
+            // The ring may have been for what came, or a new server's, which has not got what was asked of the old one.
+            self.patience = now + if has_rung { SUSPICION } else { PATIENCE };
         } else if self.patience <= now {
             self.host.log(format_args!("the disk does not go on"));
             self.open_disk();

@@ -176,9 +176,9 @@ fn non_canonical_registers() {
 /// `syscall` with DF, NT and IOPL-independent flags set; the kernel masks them.
 fn flags() {
     for flag in [1u64 << 10, 1 << 14, 1 << 11, 1 << 18] {
-        // SAFETY: the flags are at their defaults again after the trap.
+        // SAFETY: all that a trap changes is declared or restored; the flags are at their defaults again after it.
         unsafe {
-            asm!("pushfq", "or [rsp], {}", "popfq", "mov eax, 2", "syscall",
+            asm!("push rbx", "push rbp", "pushfq", "or [rsp], {}", "popfq", "mov eax, 2", "syscall", "pop rbp", "pop rbx",
                  in(reg) flag, out("rax") _, out("rcx") _, out("rdx") _, out("rsi") _, out("rdi") _, out("r8") _,
                  out("r9") _, out("r10") _, out("r11") _, out("r12") _, out("r13") _, out("r14") _, out("r15") _,
                  out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _, out("xmm4") _, out("xmm5") _,

@@ -289,7 +289,7 @@ fn console(name: &str, folder: &str) -> String {
     let from_tty = "tty=$(xenstore-read /local/domain/$id/console/tty); stty -F $tty raw -echo; cat $tty & reader=$!";
     format!(
         "id=$(xl domid {name}) || exit 1; \
-         if pgrep -f 'xenconsoled.*--log=(all|guest)' >/dev/null; then {from_log}; else {from_tty}; fi; \
+         if [ -e {log} ] || pgrep -f 'xenconsoled.*--log=(all|guest)' >/dev/null; then {from_log}; else {from_tty}; fi; \
          while :; do \
            node=/local/domain/$id/domid; sh -c 'echo $$; exec xenstore-watch '$node | \
            {{ read -r watch; while read -r _; do xenstore-exists $node || break; done; kill $watch; }}; \

@@ -215,6 +215,8 @@ pub enum BenchName {
     Boot,
     /// Requests per second and their latency; the round trip of a ping.
     Http,
+    /// Instructions of each trap, with QEMU counting them.
+    Ipc,
 }
 
 /// `console`.

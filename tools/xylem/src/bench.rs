@@ -8,6 +8,7 @@ mod boot;
 mod figure;
 mod ground;
 mod http;
+pub mod ipc;
 mod moments;
 mod ping;
 mod samples;
@@ -34,6 +35,7 @@ pub fn bench(args: &Bench) -> Result<ExitCode> {
         let figures = match name {
             BenchName::Boot => boot::figures(args, &screen)?,
             BenchName::Http => http::figures(args, &screen)?,
+            BenchName::Ipc => ipc::figures(args, &screen)?,
         };
         tell(&figures, args.json);
     }

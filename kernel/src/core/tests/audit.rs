@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::vec::Vec;
 
-use abi::kernel::control::{Access, SEALED};
+use abi::kernel::control::{Access, SEALED, SlotState};
 
 use super::model::Model;
 use crate::core::Core;
 use crate::core::account::ATTENTION_DRY;
 use crate::core::frame::{FREE, KERNEL};
-use crate::core::slot::{ATTENTION_BITS, ATTENTION_CALLERS, ATTENTION_PORTS};
+use crate::core::slot::{ATTENTION_BITS, ATTENTION_CALLERS, ATTENTION_OFF, ATTENTION_PORTS};
 use crate::core::table::{Number, RegionId, SlotId, ThreadId, VcpuId};
 use crate::core::thread::{Life, Saved, State};
 
@@ -122,7 +122,8 @@ fn waits(core: &Core<'_>) {
         let attention = (slot.attention & ATTENTION_DRY)
             + u32::from(slot.bits != 0) * ATTENTION_BITS
             + u32::from(slot.first_caller != ThreadId::NONE) * ATTENTION_CALLERS
-            + u32::from(slot.first_port.some().is_some()) * ATTENTION_PORTS;
+            + u32::from(slot.first_port.some().is_some()) * ATTENTION_PORTS
+            + u32::from(slot.state == SlotState::Off) * ATTENTION_OFF;
         assert_eq!(slot.attention, attention, "attention of {id:?}");
         if let Some(server) = slot.server.some() {
             assert_eq!((core.threads[server].own, core.threads[server].life), (id, Life::Live));
@@ -140,7 +141,9 @@ fn waits(core: &Core<'_>) {
                 assert!(thread.priority < core.slots[thread.callee].priority, "{id:?} calls down");
             }
             State::Waiting => {
-                assert_eq!(core.slots[thread.inbox].parked, id);
+                let off = core.slots[thread.inbox].state == SlotState::Off;
+                let parked = if off { ThreadId::NONE } else { id };
+                assert_eq!(core.slots[thread.inbox].parked, parked);
                 assert_eq!(thread.payer, thread.own, "who waits pays for itself");
                 assert_eq!(thread.saved, Saved::Collect);
                 assert_eq!(core.slots[thread.inbox].attention & ATTENTION_DRY, 0);

@@ -13,6 +13,8 @@ mod model;
 mod naive;
 mod naive_accounts;
 mod naive_control;
+mod quick;
+mod quick_steps;
 mod random_ipc;
 mod random_memory;
 mod running;

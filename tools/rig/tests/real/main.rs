@@ -133,6 +133,21 @@ fn a_followed_command_ends_with_its_reader() {
 
 #[test]
 #[ignore = "needs the rig"]
+fn a_followed_command_ends_though_its_reader_left_at_once() {
+    let rig = rig();
+    let dom0 = rig.dom0();
+    for pause in [0, 5, 10, 20, 40, 80, 160] {
+        let stream = dom0.follow("while :; do sleep 0.1; : tock; done").unwrap();
+        std::thread::sleep(Duration::from_millis(pause));
+        drop(stream);
+    }
+    let gone = "sleep 2; ! pgrep -af ': [t]ock'";
+    let output = dom0.exec(gone, LIMIT).unwrap();
+    assert!(output.is_ok(), "{output:?}");
+}
+
+#[test]
+#[ignore = "needs the rig"]
 fn two_rigs_run_side_by_side_and_leave_nothing() {
     let (one, two) = (rig(), rig());
     for (rig, word) in [(&one, "one"), (&two, "two")] {

@@ -50,6 +50,8 @@ pub struct Scenario {
     /// Words for the kernel's command line.
     #[serde(default)]
     pub arguments: String,
+    /// A word that is added to them for a second run.
+    pub again: Option<String>,
     /// What is done to the packed image before it is booted.
     pub damage: Option<Damage>,
     /// Seconds that it may take.
@@ -82,7 +84,18 @@ impl Scenario {
             entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         paths.retain(|path| path.extension().is_some_and(|ending| ending == "toml"));
         paths.sort();
-        paths.iter().map(|path| Self::read(path)).collect()
+        let read: Result<Vec<Self>> = paths.iter().map(|path| Self::read(path)).collect();
+        Ok(read?.into_iter().flat_map(Self::runs).collect())
+    }
+
+    /// Its runs: one, or one more with the word that is added.
+    fn runs(self) -> Vec<Self> {
+        let second = self.again.as_ref().map(|word| Self {
+            name: format!("{}-{word}", self.name),
+            arguments: format!("{} {word}", self.arguments).trim_start().to_owned(),
+            ..self.clone()
+        });
+        std::iter::once(self).chain(second).collect()
     }
 
     fn read(path: &Path) -> Result<Self> {
@@ -160,6 +173,14 @@ mod tests {
         assert!(scenario().judge(&lines(&["hello"]), Some(End::Crash)).is_some());
         assert!(scenario().judge(&lines(&["hello"]), None).is_some());
         assert_eq!(scenario().judge(&lines(&["hello"]), Some(End::Poweroff)), None);
+    }
+
+    #[test]
+    fn a_second_run_has_one_word_more() {
+        let runs = Scenario { again: Some("slow-path".into()), ..scenario() }.runs();
+        let told: Vec<_> = runs.iter().map(|run| (&*run.name, &*run.arguments)).collect();
+        assert_eq!(told, [("", ""), ("-slow-path", "slow-path")]);
+        assert_eq!(scenario().runs().len(), 1);
     }
 
     #[test]

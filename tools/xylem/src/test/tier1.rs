@@ -71,6 +71,8 @@ fn attempt(cache: &Cache, scenario: &Scenario, systems: &Systems<'_>) -> Result<
     };
     let damaged = scenario.damage.as_ref().map(|damage| Damaged::new(scenario, damage, packed));
     let damaged = damaged.transpose()?;
+    // What an earlier failure left would be taken for one of today's.
+    let _ = std::fs::remove_dir_all(failed(scenario));
     let mut boot = Boot::of(&packed.kernel);
     boot.image = Some(damaged.as_ref().map_or(&packed.image, |damaged| &damaged.0));
     boot.arguments = &scenario.arguments;
@@ -102,9 +104,14 @@ impl Drop for Damaged {
     }
 }
 
+/// Where the console of a failed scenario is kept.
+fn failed(scenario: &Scenario) -> PathBuf {
+    system::root().join("target/failed").join(&scenario.name)
+}
+
 /// Keeps the console of a failed scenario.
 fn keep(scenario: &Scenario, lines: &[String]) -> Result<PathBuf> {
-    let folder = system::root().join("target/failed").join(&scenario.name);
+    let folder = failed(scenario);
     std::fs::create_dir_all(&folder).context("create", &folder)?;
     let console: &Path = &folder.join("console.log");
     std::fs::write(console, lines.join("\n")).context("write", console)?;

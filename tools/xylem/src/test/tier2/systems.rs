@@ -14,7 +14,16 @@ use crate::system::{self, Packed};
 #[derive(Default)]
 pub struct Systems(Mutex<BTreeMap<String, Packed>>);
 
+/// What most cases boot.
+const USUAL: [&str; 5] = ["web", "hello", "web-alt", "web-static", "disk"];
+
 impl Systems {
+    /// Packs the usual ones ahead, so that no case's time has the compiler in it. What cannot be packed fails the cases
+    /// that want it.
+    pub fn prepare(&self) {
+        USUAL.iter().for_each(|name| drop(self.packed(name)));
+    }
+
     /// The system of this name, as `run` takes it.
     ///
     /// # Errors

@@ -1,0 +1,344 @@
+//! What the measured servers do. They have code and constants, a stack and the board: no data, no heap, no start record.
+//!
+//! A window begins behind one reading of the counter and ends with the next, so it holds what a reading itself takes: that
+//! is the figure `clock`, which whoever reads the figures subtracts.
+
+use abi::{Answer, Badge, Call, Handle, Message, Traps};
+use rt::Trap;
+use shared::Memory;
+
+use crate::board::{Board, Figure, ROUNDS};
+use crate::clock::{fault, now, spin};
+
+/// To the supervisor: a call says that the samples are complete.
+pub const DONE: Handle = Handle(1);
+/// To the server.
+pub const SERVER: Handle = Handle(2);
+/// To the inbox of the less urgent one, or from there to the client.
+pub const OTHER: Handle = Handle(3);
+
+/// A deadline that is never reached.
+const NEVER: u64 = 1 << 60;
+
+abi::interface! {
+    /// A sum, for what a typed call adds to the traps.
+    interface "meter";
+    /// Why there is no sum.
+    error Error {
+        /// It is too large.
+        Overflow = 1,
+    }
+    /// Adds.
+    1 now fn add(a: u64, b: u64) -> u64;
+}
+
+struct Adder;
+
+impl Server for Adder {
+    fn add(&mut self, _: Badge, a: u64, b: u64) -> Result<u64, Error> {
+        a.checked_add(b).ok_or(Error::Overflow)
+    }
+}
+
+macro_rules! roles {
+    ($($(#[$about:meta])* $role:ident = $number:literal => $function:ident,)+) => {
+        /// A role.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Role { $($(#[$about])* $role = $number,)+ }
+
+        /// Where every measured server starts.
+        pub extern "C" fn begin(role: u64) -> ! {
+            match role {
+                $($number => $function(Board::new()),)+
+                _ => fault(0),
+            }
+        }
+    };
+}
+
+roles! {
+    /// Measures the clock itself, and a loop of known length.
+    Clock = 1 => clock,
+    /// Calls `Clocked`.
+    Caller = 2 => caller,
+    /// Answers with the times at which it was called and answered.
+    Clocked = 3 => clocked,
+    /// Calls `Echo`.
+    Tripper = 4 => tripper,
+    /// Answers with what it was sent.
+    Echo = 5 => echo,
+    /// Calls `TenServer`.
+    TenClient = 6 => ten_client,
+    /// Takes five words from registers and five from the page, and answers in the same way.
+    TenServer = 7 => ten_server,
+    /// Calls `BlockServer`.
+    BlockClient = 8 => block_client,
+    /// Takes 4 KiB from the page.
+    BlockServer = 9 => block_server,
+    /// Calls `Late`, one of two.
+    LateClient = 10 => late_client,
+    /// The other.
+    LatePeer = 11 => late_peer,
+    /// Answers each call when the next has come.
+    Late = 12 => late,
+    /// Notifies `Sink`, which is more urgent.
+    RingHigher = 13 => ring_higher,
+    /// Tells when it was woken.
+    Sink = 14 => sink,
+    /// Notifies `Ringer`, which is less urgent.
+    RingLower = 15 => ring_lower,
+    /// Notifies whoever woke it.
+    Ringer = 16 => ringer,
+    /// Sets its timer.
+    Timer = 17 => timer,
+    /// Calls `Typed`.
+    TypedClient = 18 => typed_client,
+    /// Adds.
+    Typed = 19 => typed,
+    /// Lets its peer run, measured.
+    Pauser = 20 => pauser,
+    /// Lets its peer run.
+    PausePeer = 21 => pause_peer,
+    /// Breaks a rule.
+    Faulter = 22 => faulter,
+}
+
+fn done() -> ! {
+    loop {
+        Trap.call(DONE, Message::default());
+    }
+}
+
+fn clock(board: Board) -> ! {
+    for round in 0..ROUNDS {
+        let from = now();
+        let to = now();
+        board.keep(Figure::Clock, round, from, to);
+        let from = now();
+        spin(1_000);
+        let to = now();
+        board.keep(Figure::Loop, round, from, to);
+    }
+    done()
+}
+
+fn caller(board: Board) -> ! {
+    for round in 0..ROUNDS {
+        let from = now();
+        let (_, reply) = Trap.call(SERVER, Message::new(1, [2, 3, 4, 5, 6]));
+        let to = now();
+        let [arrived, left, ..] = reply.words;
+        board.keep(Figure::Call, round, from, arrived);
+        board.keep(Figure::ReplyWait, round, left, to);
+    }
+    done()
+}
+
+fn clocked(_: Board) -> ! {
+    let mut event = Trap.reply_wait(None);
+    loop {
+        let arrived = now();
+        let token = event.token;
+        let left = now();
+        let message = Message::new(0, [arrived, left, 0, 0, 0]);
+        event = Trap.reply_wait(Some(Answer { token, message }));
+    }
+}
+
+fn tripper(board: Board) -> ! {
+    for round in 0..ROUNDS {
+        let from = now();
+        let (_, reply) = Trap.call(SERVER, Message::new(1, [2, 3, 4, 5, 6]));
+        let to = now();
+        if reply == Message::new(1, [2, 3, 4, 5, 6]) {
+            board.keep(Figure::RoundTrip, round, from, to);
+        }
+    }
+    done()
+}
+
+fn echo(_: Board) -> ! {
+    let mut event = Trap.reply_wait(None);
+    loop {
+        event = Trap.reply_wait(Some(Answer { token: event.token, message: event.message }));
+    }
+}
+
+/// Writes five words.
+#[inline(always)]
+fn put(page: Memory, offset: usize, words: [u64; 5]) {
+    for (i, word) in words.into_iter().enumerate() {
+        page.store_u64_release(offset + i * 8, word);
+    }
+}
+
+/// Reads five words.
+#[inline(always)]
+fn take(page: Memory, offset: usize) -> [u64; 5] {
+    core::array::from_fn(|i| page.load_u64_acquire(offset + i * 8))
+}
+
+fn ten_client(board: Board) -> ! {
+    let page = board.page();
+    for round in 0..ROUNDS {
+        let sent = round as u64;
+        let from = now();
+        put(page, 0, [sent + 6, sent + 7, sent + 8, sent + 9, sent + 10]);
+        let (_, reply) = Trap.call(SERVER, Message::new(1, [2, 3, 4, 5, sent]));
+        let rest = take(page, 64);
+        let to = now();
+        if reply.words[4] == sent && rest[4] == sent + 10 {
+            board.keep(Figure::TenWords, round, from, to);
+        }
+    }
+    done()
+}
+
+fn ten_server(board: Board) -> ! {
+    let page = board.page();
+    let mut event = Trap.reply_wait(None);
+    loop {
+        put(page, 64, take(page, 0));
+        event = Trap.reply_wait(Some(Answer { token: event.token, message: event.message }));
+    }
+}
+
+fn block_client(board: Board) -> ! {
+    let page = board.page();
+    let mut block = [7; 4096];
+    for round in 0..ROUNDS {
+        block[4095] = round as u8;
+        let from = now();
+        page.copy_to(0, &block);
+        let (_, reply) = Trap.call(SERVER, Message::new(1, [4096, 0, 0, 0, 0]));
+        let to = now();
+        if reply.words[0] == u64::from(round as u8) {
+            board.keep(Figure::Kilobytes, round, from, to);
+        }
+    }
+    done()
+}
+
+fn block_server(board: Board) -> ! {
+    let page = board.page();
+    let mut block = [0; 4096];
+    let mut event = Trap.reply_wait(None);
+    loop {
+        page.copy_from(0, &mut block);
+        let last = core::hint::black_box(&block)[4095];
+        let message = Message::new(0, [last.into(), 0, 0, 0, 0]);
+        event = Trap.reply_wait(Some(Answer { token: event.token, message }));
+    }
+}
+
+fn late_client(board: Board) -> ! {
+    for round in 0..ROUNDS {
+        let (_, reply) = Trap.call(SERVER, Message::default());
+        let to = now();
+        board.keep(Figure::DeferredReply, round, reply.words[0], to);
+    }
+    done()
+}
+
+fn late_peer(_: Board) -> ! {
+    loop {
+        Trap.call(SERVER, Message::default());
+    }
+}
+
+fn late(_: Board) -> ! {
+    let mut held = Trap.reply_wait(None).token;
+    let mut event = Trap.reply_wait(None);
+    loop {
+        let token = core::mem::replace(&mut held, event.token);
+        let message = Message::new(0, [now(), 0, 0, 0, 0]);
+        event = Trap.reply_wait(Some(Answer { token, message }));
+    }
+}
+
+fn ring_higher(board: Board) -> ! {
+    for round in 0..ROUNDS {
+        let from = now();
+        Trap.notify(SERVER);
+        board.keep(Figure::NotifyHigher, round, from, board.stamp());
+    }
+    done()
+}
+
+fn sink(board: Board) -> ! {
+    loop {
+        Trap.reply_wait(None);
+        board.set_stamp(now());
+    }
+}
+
+fn ring_lower(board: Board) -> ! {
+    for round in 0..ROUNDS {
+        let from = now();
+        Trap.notify(OTHER);
+        let to = now();
+        board.keep(Figure::NotifyLower, round, from, to);
+        Trap.reply_wait(None);
+    }
+    done()
+}
+
+fn ringer(_: Board) -> ! {
+    loop {
+        Trap.reply_wait(None);
+        Trap.notify(OTHER);
+    }
+}
+
+fn timer(board: Board) -> ! {
+    for round in 0..ROUNDS {
+        let from = now();
+        rt::timer(NEVER);
+        let to = now();
+        board.keep(Figure::KernelCall, round, from, to);
+    }
+    done()
+}
+
+fn typed_client(board: Board) -> ! {
+    let client = Client::new(Trap, SERVER);
+    for round in 0..ROUNDS {
+        let sent = round as u64;
+        let from = now();
+        let sum = client.add(sent, 2);
+        let to = now();
+        if sum == Ok(sent + 2) {
+            board.keep(Figure::TypedCall, round, from, to);
+        }
+    }
+    done()
+}
+
+fn typed(_: Board) -> ! {
+    let mut answer = None;
+    loop {
+        let event = Trap.reply_wait(answer);
+        let call = Call { token: event.token, badge: event.badge, message: event.message };
+        answer = dispatch(&mut Adder, &call);
+    }
+}
+
+fn pauser(board: Board) -> ! {
+    for round in 0..ROUNDS {
+        let _ = rt::own().pause();
+        let to = now();
+        board.keep(Figure::Switch, round, board.stamp(), to);
+    }
+    done()
+}
+
+fn pause_peer(board: Board) -> ! {
+    loop {
+        board.set_stamp(now());
+        let _ = rt::own().pause();
+    }
+}
+
+fn faulter(_: Board) -> ! {
+    fault(now())
+}
