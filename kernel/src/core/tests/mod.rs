@@ -14,6 +14,7 @@ mod naive;
 mod naive_accounts;
 mod naive_control;
 mod quick;
+mod quick_accounts;
 mod quick_steps;
 mod random_ipc;
 mod random_memory;
