@@ -120,6 +120,7 @@ impl Core<'_> {
             return Err(Error::Invalid);
         }
         self.charge(hardware, self.here);
+        self.limits |= budget != 0;
         self.end_rest(hardware, id);
         let now = hardware.now();
         let account = &mut self.slots[id].account;
@@ -130,8 +131,20 @@ impl Core<'_> {
         Ok(())
     }
 
+    /// Charges an account.
+    #[cold]
+    pub(super) fn account_spend(&mut self, id: SlotId, spent: u64, now: u64) {
+        self.slots[id].account.spend(spent, now);
+    }
+
     /// A thread runs on its own account, nothing is left there, and it is not about to be paid by a caller.
+    #[inline(always)]
     pub(super) fn must_rest(&mut self, hardware: &mut impl Hardware, thread: ThreadId) -> bool {
+        self.limits && self.is_used_up(hardware, thread)
+    }
+
+    #[cold]
+    fn is_used_up(&mut self, hardware: &mut impl Hardware, thread: ThreadId) -> bool {
         let Thread { payer, own, inbox, saved, .. } = self.threads[thread];
         if payer != own || !self.slots[own].account.is_dry() {
             return false;
@@ -176,7 +189,13 @@ impl Core<'_> {
     }
 
     /// Takes a thread out of the list of those that rest; false if it was not there.
+    #[inline(always)]
     pub(super) fn leave_rest(&mut self, thread: ThreadId) -> bool {
+        self.limits && self.unlist_resting(thread)
+    }
+
+    #[cold]
+    fn unlist_resting(&mut self, thread: ThreadId) -> bool {
         let id = self.threads[thread].own;
         if !core::mem::take(&mut self.slots[id].account.resting) {
             return false;
@@ -198,6 +217,7 @@ impl Core<'_> {
     }
 
     /// A caller came who can pay: the server need not rest if it waited for one.
+    #[cold]
     pub(super) fn end_rest_of_waiter(&mut self, hardware: &mut impl Hardware, id: SlotId) {
         let Slot { account, server, .. } = self.slots[id];
         if account.resting && self.threads[server].saved == Saved::Collect {
@@ -225,6 +245,7 @@ impl Core<'_> {
 
     /// The account that pays for what a vCPU runs is used from here on: says when it will be used up. One who serves a used-up
     /// account must come to the core with the answer.
+    #[cold]
     pub(super) fn end_of_budget(&mut self, vcpu: VcpuId) -> u64 {
         let Some(current) = self.running(vcpu) else { return u64::MAX };
         let Thread { payer, own, inbox, .. } = self.threads[current];
@@ -243,11 +264,11 @@ impl Core<'_> {
 
     /// The payer of a thread is the thread's own account from here on.
     pub(super) fn pay_oneself(&mut self, thread: ThreadId) {
-        let thread = &mut self.threads[thread];
-        thread.payer = thread.own;
-        let inbox = thread.inbox;
-        if inbox.some().is_some() {
-            self.slots[inbox].attention &= !ATTENTION_DRY;
+        let Thread { own, .. } = self.threads[thread];
+        self.threads[thread].payer = own;
+        if self.limits {
+            // Its inbox is its own slot's.
+            self.slots[own].attention &= !ATTENTION_DRY;
         }
     }
 }

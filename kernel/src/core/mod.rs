@@ -126,6 +126,8 @@ pub struct Core<'a> {
     frames_free: u32,
     /// The vCPU that is in the kernel now.
     here: VcpuId,
+    /// Some slot has or had a limit: systems without pay nothing for accounts.
+    limits: bool,
     /// The supervisor's fault, after which nothing runs.
     fatal: Option<Exception>,
     stale_tokens: u64,
@@ -151,6 +153,7 @@ impl<'a> Core<'a> {
             free: FreeFrames::NONE,
             frames_free: 0,
             here: VcpuId(0),
+            limits: false,
             fatal: None,
             stale_tokens: 0,
             lost_notifications: 0,

@@ -154,11 +154,14 @@ impl Core<'_> {
         self.running(vcpu).is_none_or(|current| self.threads[current].priority < priority)
     }
 
-    /// Takes a ready thread out of its queue.
+    /// Takes a ready thread out of its queue, or out of those that rest.
     pub(super) fn unready(&mut self, thread: ThreadId) {
-        if self.leave_rest(thread) {
-            return;
+        if !self.leave_rest(thread) {
+            self.unqueue_ready(thread);
         }
+    }
+
+    fn unqueue_ready(&mut self, thread: ThreadId) {
         let home = self.home(thread);
         let priority = self.threads[thread].priority;
         let (first, last) = (self.vcpus[home].first(priority), self.vcpus[home].last(priority));
@@ -211,7 +214,9 @@ impl Core<'_> {
         thread.slice = thread.slice.saturating_sub(spent);
         if let Some(payer) = thread.payer.some() {
             self.slots[payer].used += spent;
-            self.slots[payer].account.spend(spent, now);
+            if self.limits {
+                self.account_spend(payer, spent, now);
+            }
         }
     }
 
@@ -272,23 +277,21 @@ impl Core<'_> {
     /// Puts the current thread back into its queue if another is to run instead.
     fn yield_current(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
         let Some(current) = self.running(vcpu) else { return };
-        if self.must_rest(hardware, current) {
-            return self.make_ready(hardware, current, Place::Front);
-        }
-        let Some(top) = self.vcpus[vcpu].top() else { return };
-        let thread = &self.threads[current];
-        if top > thread.priority {
-            self.make_ready(hardware, current, Place::Front);
-        } else if top == thread.priority && thread.slice == 0 {
-            self.make_ready(hardware, current, Place::Back);
-        }
+        let Thread { priority, slice, .. } = self.threads[current];
+        let place = match self.vcpus[vcpu].top() {
+            Some(top) if top > priority => Place::Front,
+            Some(top) if top == priority && slice == 0 => Place::Back,
+            _ if self.must_rest(hardware, current) => Place::Front,
+            _ => return,
+        };
+        self.make_ready(hardware, current, place);
     }
 
     /// Takes the first of the highest priority that has time left and whose wait has really ended.
     fn pick(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) -> Option<ThreadId> {
         while let Some(top) = self.vcpus[vcpu].top() {
             let thread = self.vcpus[vcpu].first(top);
-            self.unready(thread);
+            self.unqueue_ready(thread);
             if self.threads[thread].slice == 0 && self.vcpus[vcpu].top() == Some(top) {
                 self.make_ready(hardware, thread, Place::Back);
                 continue;
@@ -317,8 +320,10 @@ impl Core<'_> {
 
     /// Arms the timer if it would fire too late.
     fn arm(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
-        let budget = self.end_of_budget(vcpu);
-        let wanted = self.vcpus[vcpu].earliest.min(self.end_of_run(vcpu)).min(budget);
+        let mut wanted = self.vcpus[vcpu].earliest.min(self.end_of_run(vcpu));
+        if self.limits {
+            wanted = wanted.min(self.end_of_budget(vcpu));
+        }
         if wanted < self.vcpus[vcpu].armed {
             self.vcpus[vcpu].armed = wanted;
             hardware.set_timer(Some(wanted));

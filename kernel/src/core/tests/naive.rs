@@ -359,7 +359,7 @@ impl Naive {
     fn gives_way(&mut self, current: usize) -> bool {
         let Thread { priority, slice, .. } = self.threads[current];
         let best = self.best();
-        if best == Some(priority) && slice == 0 && !self.must_rest(current) {
+        if best == Some(priority) && slice == 0 {
             self.make_ready(current);
         } else if best > Some(priority) || self.must_rest(current) {
             self.threads[current].does = Does::Ready;
