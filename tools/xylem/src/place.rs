@@ -12,7 +12,7 @@ use rig::{Cache, Channel, Dom0, Instance, Progress, Shell, Target, WARM};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Result};
-use crate::watch::answers;
+use crate::watch::answers_within;
 
 /// For one question to a page, by way of another dom0.
 const PROBE: Duration = Duration::from_secs(10);
@@ -85,17 +85,18 @@ impl Place {
     }
 
     /// What tells whether a page answers: this machine, or else the dom0 that is nearer to it.
-    pub fn prober(&self, url: &str) -> Box<dyn Fn() -> bool + Send> {
+    pub fn prober(&self, url: &str) -> Box<dyn Fn(Duration) -> bool + Send> {
         let url = url.to_owned();
         match self {
-            Self::Rig(..) => Box::new(move || answers(&url)),
+            Self::Rig(..) => Box::new(move |limit| answers_within(&url, limit)),
             Self::Other(shell) => {
                 let shell = shell.clone();
                 let get = format!(
                     "curl -s -o /dev/null -m 2 {url} || wget -q -T 2 -t 1 -O /dev/null {url}"
                 );
-                Box::new(move || {
-                    answers(&url) || shell.exec(&get, PROBE).is_ok_and(|output| output.is_ok())
+                Box::new(move |limit| {
+                    answers_within(&url, limit)
+                        || shell.exec(&get, PROBE).is_ok_and(|output| output.is_ok())
                 })
             }
         }

@@ -28,6 +28,11 @@ pub enum Outcome {
     TimedOut,
 }
 
+/// How long the first question to a page waits for an answer.
+const SHORT: Duration = Duration::from_millis(100);
+/// How long the last ones do.
+const LONG: Duration = Duration::from_secs(2);
+
 enum Event {
     Line(String),
     End(Outcome),
@@ -76,15 +81,19 @@ impl Watch {
     }
 
     /// Asks a page again and again from now on, until `answers` says that it did or another is asked.
-    pub fn page(&self, answers: impl Fn() -> bool + Send + 'static) {
+    ///
+    /// What is asked too early is lost, so the first ones wait for a short time only; but a busy machine may be slow.
+    pub fn page(&self, answers: impl Fn(Duration) -> bool + Send + 'static) {
         let (sender, probes) = (self.sender.clone(), Arc::clone(&self.probes));
         let own = probes.fetch_add(1, Ordering::Relaxed) + 1;
         std::thread::spawn(move || {
+            let mut patience = SHORT;
             while probes.load(Ordering::Relaxed) == own {
-                if answers() {
+                if answers(patience) {
                     let _ = sender.send(Event::End(Outcome::Answered));
                     return;
                 }
+                patience = LONG.min(patience * 5 / 4);
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
@@ -145,7 +154,11 @@ fn address_in(line: &str) -> Option<String> {
 
 /// Whether a page answers this machine in HTTP, within a second.
 pub fn answers(url: &str) -> bool {
-    const LIMIT: Duration = Duration::from_secs(1);
+    answers_within(url, Duration::from_secs(1))
+}
+
+/// Whether a page answers this machine in HTTP, within this time.
+pub fn answers_within(url: &str, limit: Duration) -> bool {
     let Some(host) = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')) else {
         return false;
     };
@@ -153,7 +166,7 @@ pub fn answers(url: &str) -> bool {
     let Some(address) = with_port.to_socket_addrs().ok().and_then(|mut found| found.next()) else {
         return false;
     };
-    ask(address, host, LIMIT).is_ok_and(|head| head.starts_with(b"HTTP/"))
+    ask(address, host, limit).is_ok_and(|head| head.starts_with(b"HTTP/"))
 }
 
 fn ask(address: SocketAddr, host: &str, limit: Duration) -> std::io::Result<[u8; 5]> {
@@ -198,7 +211,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut watch = watch();
         let url = format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port());
-        watch.page(move || answers(&url));
+        watch.page(move |limit| answers_within(&url, limit));
         drop(listener.accept().unwrap());
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();

@@ -57,18 +57,10 @@ const fn case(name: &'static str, run: fn(&Machine<'_>) -> Outcome) -> Case {
 /// All cases; groups that take longest come first.
 const GROUPS: &[Group] = &[
     &[
-        case("create", create::page),
-        case("pings", ping::sizes),
-        case("thousand-requests", load::thousand),
-        case("requests-in-a-row", load::in_a_row),
-    ],
-    &[
-        case("rude-slow-heads", rude::slowloris),
-        case("rude-silence", rude::silent),
-        case("rude-half-open", rude::half_open),
-        case("rude-oversized", rude::oversized),
-        case("rude-pipelined", rude::pipelined),
-        case("rude-garbage", rude::garbage),
+        case("liar-states", liar::states),
+        case("liar-replaced", liar::replaced),
+        case("liar-rings", liar::rings),
+        case("liar-facts", liar::facts),
     ],
     &[
         case("pause", life::pause),
@@ -78,22 +70,30 @@ const GROUPS: &[Group] = &[
         case("create-again", life::again),
         case("panic", life::panic),
     ],
-    &[case("five-domains", many::five)],
-    &[case("large-file", files::large)],
-    &[case("second-disk", files::written)],
+    &[
+        case("rude-slow-heads", rude::slowloris),
+        case("rude-silence", rude::silent),
+        case("rude-half-open", rude::half_open),
+        case("rude-oversized", rude::oversized),
+        case("rude-pipelined", rude::pipelined),
+        case("rude-garbage", rude::garbage),
+    ],
     &[case("restarts", restarts::each)],
-    &[case("swap", swap::page)],
+    &[case("five-domains", many::five)],
+    &[
+        case("create", create::page),
+        case("pings", ping::sizes),
+        case("thousand-requests", load::thousand),
+        case("requests-in-a-row", load::in_a_row),
+    ],
+    &[case("large-file", files::large)],
     &[case("run-on-rig", ways::rig), case("run-by-ssh", ways::ssh), case("run-on-xl", ways::xl)],
     &[
         case("address-of-manifest", address::of_manifest),
         case("address-of-words", address::of_words),
     ],
-    &[
-        case("liar-states", liar::states),
-        case("liar-replaced", liar::replaced),
-        case("liar-rings", liar::rings),
-        case("liar-facts", liar::facts),
-    ],
+    &[case("swap", swap::page)],
+    &[case("second-disk", files::written)],
 ];
 
 /// The filter that all cases pass.
@@ -144,15 +144,40 @@ fn in_turn(cache: &Cache, systems: &Systems, cases: &[Case]) -> Tally {
     for case in cases {
         tally.add(check(case.name, || {
             keep::forget(case.name);
-            let verdict = attempt(cache, systems, case, &mut machine);
-            if let Err(fault) = &verdict {
-                let kept = keep::evidence(case.name, machine.take().as_ref());
-                println!("{}: {fault}; {kept}", case.name);
-            }
-            Tally::one(verdict.is_ok())
+            let run = |machine: &mut _| tell(case, attempt(cache, systems, case, machine), machine);
+            let is_good = match run(&mut machine) {
+                Verdict::StoodStill => run(&mut machine) == Verdict::Good,
+                verdict => verdict == Verdict::Good,
+            };
+            Tally::one(is_good)
         }));
     }
     tally
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    Bad,
+    /// Bad, but this machine did not let the emulator run for a while, which looks to a domain as if one of its servers
+    /// had not let go of the processor. Such an attempt is told and made again, once.
+    StoodStill,
+}
+
+/// Tells of a failure and keeps what there is to be looked at; the copy of the rig goes.
+fn tell(case: &Case, outcome: Outcome, machine: &mut Option<Machine<'_>>) -> Verdict {
+    let Err(fault) = outcome else { return Verdict::Good };
+    let machine = machine.take();
+    let kept = keep::evidence(case.name, machine.as_ref());
+    println!("{}: {fault}; {kept}", case.name);
+    match machine.and_then(|machine| machine.stood_still()) {
+        Some(line) => {
+            println!("{}: domain 0 says `{line}`", case.name);
+            Verdict::StoodStill
+        }
+        None => Verdict::Bad,
+    }
 }
 
 fn attempt<'s>(

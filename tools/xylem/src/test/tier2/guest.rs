@@ -2,14 +2,14 @@
 //!
 //! Invariant: what is looked for on its console is looked for behind the last [`Guest::mark`], so no line counts twice.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use rig::Spec;
 use rig::dom0::quoted;
 use rig::domain::Domain;
 
-use super::fault::{Fault, Outcome, Step, contains, ensure};
+use super::fault::{Fault, Outcome, Step, ensure};
 use super::machine::{ASK, Machine};
 
 /// For a domain to come up, with an emulator that has half a core.
@@ -27,6 +27,8 @@ pub struct Guest<'m> {
     domain: Domain<'m>,
     /// Bytes of its console's log that do not count any more.
     seen: Cell<u64>,
+    /// Its network address, once it was told.
+    address: OnceCell<String>,
 }
 
 impl<'m> Guest<'m> {
@@ -38,7 +40,7 @@ impl<'m> Guest<'m> {
         let step = format!("xl create {}", spec.name);
         let size = log_size(machine, spec.name)?;
         let domain = Domain::create(machine.dom0(), spec).step(&step)?;
-        Ok(Self { machine, domain, seen: Cell::new(size) })
+        Ok(Self { machine, domain, seen: Cell::new(size), address: OnceCell::new() })
     }
 
     /// The one of this name, if it runs.
@@ -51,7 +53,7 @@ impl<'m> Guest<'m> {
             return Ok(None);
         }
         let seen = Cell::new(log_size(machine, name)?);
-        Ok(Some(Self { machine, domain, seen }))
+        Ok(Some(Self { machine, domain, seen, address: OnceCell::new() }))
     }
 
     /// Where it runs.
@@ -116,12 +118,16 @@ impl<'m> Guest<'m> {
     /// # Errors
     /// When it does not tell.
     pub fn address(&self) -> Outcome<String> {
+        if let Some(address) = self.address.get() {
+            return Ok(address.clone());
+        }
         let step = format!("{} tells its address", self.name());
         let look = format!(
-            "grep -a '^.net. address [0-9]' {} | tail -n 1 | grep -o -m 1 -E '([0-9]+[.]){{3}}[0-9]+' | head -n 1 | grep .",
+            "grep -a '^.net. address [0-9]' {} | tail -n 1 | grep -o -E '([0-9]+[.]){{3}}[0-9]+' | head -n 1 | grep .",
             log(self.name())
         );
-        Ok(self.machine.until(&step, &look, UP)?.trim().to_owned())
+        let address = self.machine.until(&step, &look, UP)?.trim().to_owned();
+        Ok(self.address.get_or_init(|| address).clone())
     }
 
     /// The address of a page.
@@ -169,14 +175,24 @@ impl<'m> Guest<'m> {
         self.domain.wait_gone(END).step(&format!("{} is gone", self.name()))
     }
 
-    /// After something that might have hurt: the page answers, and no server has faulted.
+    /// After something that might have hurt: the page answers at the first try, and no server has faulted.
     ///
     /// # Errors
     /// When it does not.
     pub fn is_unhurt(&self, after: &str) -> Outcome {
-        let page = self.get(&format!("a good request after {after}"), "/")?;
-        contains(&page, "</html>", &format!("the page after {after}"))?;
-        self.is_healthy(&format!("no server is hurt by {after}"))
+        let step = format!("a good request after {after}");
+        let look = format!(
+            "page=$(curl -sSf -m 5 {} 2>&1) || {{ echo \"$page\"; exit 1; }}; [[ $page == *'</html>'* ]] || exit 2; \
+             ! {} | grep -a -m 1 -E {}",
+            self.url("/")?,
+            self.since(),
+            quoted(BAD)
+        );
+        let found = self.machine.exec(&step, &look, ASK)?;
+        ensure(found.is_ok(), &step, || match found.text.trim() {
+            "" => "the page is not whole".into(),
+            text => format!("`{text}`"),
+        })
     }
 
     /// Types a line at its console.

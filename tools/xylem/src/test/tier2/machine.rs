@@ -132,6 +132,13 @@ impl<'s> Machine<'s> {
         Err(Fault::new(step, reason))
     }
 
+    /// The line in which domain 0 says that time passed without it running, by its second clock, if it does.
+    pub fn stood_still(&self) -> Option<String> {
+        let look = "dmesg | grep -m 1 'clocksource: Long readout interval'";
+        let output = self.dom0.exec(look, ASK).ok()?;
+        output.is_ok().then(|| output.text.trim().to_owned())
+    }
+
     /// Creates a domain.
     ///
     /// # Errors
