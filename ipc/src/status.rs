@@ -60,6 +60,10 @@ pub struct SlotStatus {
     pub calls: u64,
     /// Calls that it took.
     pub served: u64,
+    /// CPU time that its slot's account was charged, in nanoseconds, since boot: its own, and that of those who served it.
+    pub paid: u64,
+    /// CPU time that the account was given so far, in nanoseconds; 0 if it has no limit.
+    pub granted: u64,
 }
 
 /// The whole system.
@@ -81,6 +85,8 @@ pub struct Snapshot {
     pub free: u64,
     /// Memory of the kernel, in pages.
     pub kernel: u64,
+    /// Interrupts taken for events and timers.
+    pub upcalls: u64,
     /// The servers, by slot number.
     pub servers: Vec<SlotStatus>,
 }

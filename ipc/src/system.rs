@@ -8,7 +8,7 @@ pub mod symbols;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use abi::kernel::control::{Access, HandleKind, PortKind};
+use abi::kernel::control::{Access, HandleKind, PortKind, is_limit};
 use serde::{Deserialize, Serialize};
 
 pub use symbols::Symbols;
@@ -113,6 +113,10 @@ pub struct Slot {
     /// The most CPU time that it may use between two waits, in nanoseconds; 0: no limit. (Manifest: `longest_ms`, 1000 unless
     /// it says otherwise.)
     pub longest: u64,
+    /// CPU time that it gets in each period, in nanoseconds; 0: no limit. (Manifest: `budget`.)
+    pub budget: u64,
+    /// That period, in nanoseconds; 0 if there is no limit. (Manifest: `period`.)
+    pub period: u64,
     /// Pages of stack.
     pub stack_pages: u32,
     /// Pages of heap.
@@ -340,6 +344,9 @@ impl System {
         }
         if slot.wires.len() != usize::from(slot.needs) + usize::from(slot.clients) {
             return Err(Fault::Number("wire"));
+        }
+        if !is_limit(slot.budget, slot.period) {
+            return Err(Fault::Number("budget"));
         }
         let memory = u64::from(slot.stack_pages) <= abi::layout::STACK_PAGES
             && u64::from(slot.heap_pages)

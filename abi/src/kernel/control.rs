@@ -120,6 +120,17 @@ pub const MAY_PRINT: u64 = 1;
 /// public/xen.h.)
 pub const NO_PEER: u16 = 0x7ff4;
 
+/// The smallest budget that an account can have, in nanoseconds.
+pub const MIN_BUDGET: u64 = 100_000;
+/// The longest period that an account can have, in nanoseconds.
+pub const MAX_PERIOD: u64 = 60_000_000_000;
+
+/// Whether an account can have this limit: budget and period in nanoseconds, or 0 and 0 for none.
+pub const fn is_limit(budget: u64, period: u64) -> bool {
+    let limit = MIN_BUDGET <= budget && budget <= period && period <= MAX_PERIOD;
+    limit || budget == 0 && period == 0
+}
+
 /// Server number of the supervisor.
 pub const SUPERVISOR_SERVER: u16 = 0;
 /// Slot number of the supervisor.
@@ -208,4 +219,12 @@ crate::interface! {
     /// Ends what a thread waits for: a call answers `Cancelled` (if it was taken, its token is void), a wait returns with
     /// nothing. Returns false if it did not wait.
     26 now fn thread_cancel(server: u16) -> bool;
+    /// Limits the CPU time of a slot's account: `budget` nanoseconds ([`MIN_BUDGET`] to `period`) in each `period` (at most
+    /// [`MAX_PERIOD`]); 0 and 0: no limit, which a new slot has. It begins anew, with a full budget. Charged are its server
+    /// and whoever serves calls of it; used up, its server rests until there is more, but nobody who serves is stopped (that
+    /// takes `slot_longest`). `Invalid`: other values, no such slot, one never set up, or the supervisor's.
+    27 now fn account_set(slot: u16, budget: u64, period: u64) -> ();
+    /// A slot's account: budget and period (0: no limit), CPU time charged so far, CPU time given so far while there was a
+    /// limit (all in nanoseconds), and how often its server had to rest.
+    28 now fn account_read(slot: u16) -> (u64, u64, u64, u64, u64);
 }

@@ -131,9 +131,8 @@ impl Core<'_> {
     /// A server that waits has done its turn, and runs on its own account from here on.
     fn end_turn(&mut self, hardware: &mut impl Hardware, thread: ThreadId) {
         self.charge(hardware, self.here);
-        let thread = &mut self.threads[thread];
-        thread.payer = thread.own;
-        thread.turn = 0;
+        self.pay_oneself(thread);
+        self.threads[thread].turn = 0;
     }
 
     fn trap_reply(&mut self, hardware: &mut impl Hardware, thread: ThreadId, token: u64) {
@@ -241,11 +240,11 @@ impl Core<'_> {
         while matches!(self.threads[at].state, State::Awaiting | State::Faulted) {
             let callee = self.threads[at].callee;
             let Some(server) = self.slots[callee].server.some() else { return };
-            let thread = &mut self.threads[server];
+            let thread = &self.threads[server];
             if thread.payer != payer || thread.payer == thread.own {
                 return;
             }
-            thread.payer = thread.own;
+            self.pay_oneself(server);
             at = server;
         }
     }

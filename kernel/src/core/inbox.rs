@@ -59,6 +59,9 @@ impl Core<'_> {
         self.threads[caller].next = after;
         self.link(slot, before, caller);
         self.wake(hardware, slot);
+        if self.limits {
+            self.end_rest_of_waiter(hardware, slot);
+        }
     }
 
     /// Takes a caller out of a queue, wherever it is in it.

@@ -12,6 +12,7 @@ use super::Core;
 use super::handle::{CALL, DEBUG, Handle, Target};
 use super::hardware::Hardware;
 use super::port::Port;
+use super::slot::Slot;
 use super::space::Mapping;
 use super::table::{PortId, ThreadId, WindowId};
 use super::window::Request;
@@ -189,6 +190,17 @@ impl<H: Hardware> control::Server for Kernel<'_, '_, H> {
         let slot = self.core.configured_slot(slot)?;
         self.core.slot_longest(slot, nanoseconds);
         Ok(())
+    }
+
+    fn account_set(&mut self, _: Badge, slot: u16, budget: u64, period: u64) -> Result<()> {
+        let slot = self.core.configured_slot(slot)?;
+        self.core.account_set(self.hardware, slot, budget, period)
+    }
+
+    fn account_read(&mut self, _: Badge, slot: u16) -> Result<(u64, u64, u64, u64, u64)> {
+        let slot = self.core.configured_slot(slot)?;
+        let Slot { account, used, .. } = self.core.slots[slot];
+        Ok((account.budget, account.period, used, account.granted, u64::from(account.rests)))
     }
 
     fn server_create(&mut self, _: Badge, slot: u16, handles: u16) -> Result<u16> {

@@ -9,6 +9,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod account;
 pub mod boot;
 mod call;
 pub mod frame;
@@ -125,6 +126,8 @@ pub struct Core<'a> {
     frames_free: u32,
     /// The vCPU that is in the kernel now.
     here: VcpuId,
+    /// Some slot has or had a limit: systems without pay nothing for accounts.
+    limits: bool,
     /// The supervisor's fault, after which nothing runs.
     fatal: Option<Exception>,
     stale_tokens: u64,
@@ -150,6 +153,7 @@ impl<'a> Core<'a> {
             free: FreeFrames::NONE,
             frames_free: 0,
             here: VcpuId(0),
+            limits: false,
             fatal: None,
             stale_tokens: 0,
             lost_notifications: 0,

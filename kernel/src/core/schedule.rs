@@ -1,6 +1,6 @@
 //! Who runs: fixed priorities, first in first out inside one, per vCPU; and who pays for it.
 //!
-//! A thread is in a run queue exactly while it is Ready. CPU time is charged, less what Xen withheld, when the vCPU changes
+//! A thread is in a run queue exactly while it is Ready, or it rests (see `account`). CPU time is charged, less what Xen withheld, when the vCPU changes
 //! hands and when a server's payer changes. The timer is armed only when something must happen before it would fire.
 //!
 //! Calls and answers may switch threads without the core (the machine's quick path; [`Core::switched`] tells it later).
@@ -42,6 +42,8 @@ pub struct Processor {
     ready: [u64; 4],
     /// First and last of the queue of each priority.
     queues: [(ThreadId, ThreadId); 256],
+    /// The first of those that rest.
+    pub resting: super::table::SlotId,
 }
 
 impl Default for Processor {
@@ -57,6 +59,7 @@ impl Default for Processor {
             shortest: u64::MAX,
             ready: [0; 4],
             queues: [(ThreadId::NONE, ThreadId::NONE); 256],
+            resting: super::table::SlotId::NONE,
         }
     }
 }
@@ -151,8 +154,14 @@ impl Core<'_> {
         self.running(vcpu).is_none_or(|current| self.threads[current].priority < priority)
     }
 
-    /// Takes a ready thread out of its queue.
+    /// Takes a ready thread out of its queue, or out of those that rest.
     pub(super) fn unready(&mut self, thread: ThreadId) {
+        if !self.leave_rest(thread) {
+            self.unqueue_ready(thread);
+        }
+    }
+
+    fn unqueue_ready(&mut self, thread: ThreadId) {
         let home = self.home(thread);
         let priority = self.threads[thread].priority;
         let (first, last) = (self.vcpus[home].first(priority), self.vcpus[home].last(priority));
@@ -205,6 +214,9 @@ impl Core<'_> {
         thread.slice = thread.slice.saturating_sub(spent);
         if let Some(payer) = thread.payer.some() {
             self.slots[payer].used += spent;
+            if self.limits {
+                self.account_spend(payer, spent, now);
+            }
         }
     }
 
@@ -223,6 +235,8 @@ impl Core<'_> {
             };
             let address = thread.known_turn();
             let fault = Fault { kind: FaultKind::Overrun, address, error: 0, rip, rsp };
+            // The caller pays for a turn that is as long as it may be, and not for what comes of a longer one.
+            self.pay_oneself(current);
             self.fault(hardware, current, fault);
         }
     }
@@ -263,22 +277,27 @@ impl Core<'_> {
     /// Puts the current thread back into its queue if another is to run instead.
     fn yield_current(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
         let Some(current) = self.running(vcpu) else { return };
-        let Some(top) = self.vcpus[vcpu].top() else { return };
-        let thread = &self.threads[current];
-        if top > thread.priority {
-            self.make_ready(hardware, current, Place::Front);
-        } else if top == thread.priority && thread.slice == 0 {
-            self.make_ready(hardware, current, Place::Back);
-        }
+        let Thread { priority, slice, .. } = self.threads[current];
+        let place = match self.vcpus[vcpu].top() {
+            Some(top) if top > priority => Place::Front,
+            Some(top) if top == priority && slice == 0 => Place::Back,
+            _ if self.must_rest(hardware, current) => Place::Front,
+            _ => return,
+        };
+        self.make_ready(hardware, current, place);
     }
 
     /// Takes the first of the highest priority that has time left and whose wait has really ended.
     fn pick(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) -> Option<ThreadId> {
         while let Some(top) = self.vcpus[vcpu].top() {
             let thread = self.vcpus[vcpu].first(top);
-            self.unready(thread);
+            self.unqueue_ready(thread);
             if self.threads[thread].slice == 0 && self.vcpus[vcpu].top() == Some(top) {
                 self.make_ready(hardware, thread, Place::Back);
+                continue;
+            }
+            if self.must_rest(hardware, thread) {
+                self.rest(vcpu, thread);
                 continue;
             }
             if self.threads[thread].saved == Saved::Collect && !self.collect(thread) {
@@ -301,7 +320,10 @@ impl Core<'_> {
 
     /// Arms the timer if it would fire too late.
     fn arm(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
-        let wanted = self.vcpus[vcpu].earliest.min(self.end_of_run(vcpu));
+        let mut wanted = self.vcpus[vcpu].earliest.min(self.end_of_run(vcpu));
+        if self.limits {
+            wanted = wanted.min(self.end_of_budget(vcpu));
+        }
         if wanted < self.vcpus[vcpu].armed {
             self.vcpus[vcpu].armed = wanted;
             hardware.set_timer(Some(wanted));

@@ -9,6 +9,7 @@ use abi::Status;
 use abi::kernel::control::{Error, HandleKind, SlotState};
 
 use super::Core;
+use super::account::Account;
 use super::hardware::Hardware;
 use super::table::{PortId, SlotId, ThreadId, VcpuId};
 use super::thread::State;
@@ -50,6 +51,8 @@ pub struct Slot {
     pub used: u64,
     /// Most CPU time between two waits of its server, in nanoseconds; 0 if there is no limit.
     pub longest: u64,
+    /// Its account.
+    pub account: Account,
 }
 
 const _: () = {
@@ -74,6 +77,7 @@ impl Default for Slot {
             state: SlotState::Off,
             used: 0,
             longest: 0,
+            account: Account::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Timers: the deadline of each server, as bit 62 of its inbox.
 //!
-//! A vCPU knows the earliest deadline of its threads and ports. It may be too early (a deadline was taken back), never too
+//! A vCPU knows the earliest deadline of its threads and ports, and the next refill of those that rest. It may be too early (a deadline was taken back), never too
 //! late; the look at all of them happens only when it has passed.
 
 use abi::trap::BIT_TIMER;
@@ -24,7 +24,8 @@ impl Core<'_> {
 
     /// Raises what is due; returns the next deadline.
     fn expire(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId, now: u64) -> u64 {
-        let mut earliest = self.arm_due_ports(hardware, now);
+        let rests = self.end_due_rests(hardware, vcpu, now);
+        let mut earliest = self.arm_due_ports(hardware, now).min(rests);
         for id in self.threads.numbers() {
             let thread = &mut self.threads[id];
             if thread.deadline == 0 || thread.vcpu != vcpu.raw() {

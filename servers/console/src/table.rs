@@ -1,26 +1,36 @@
 //! The state of the system, as a table for people.
 
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use core::fmt::Write;
 
-use ipc::status::{Snapshot, State};
+use ipc::status::{SlotStatus, Snapshot, State};
 
 /// One line for each server.
 pub fn servers(snapshot: &Snapshot, out: &mut String) {
     let _ = writeln!(
         out,
-        "{:<16} {:<9} {:>4} {:>8} {:>10} {:>10} {:>10} {:>8}",
-        "NAME", "STATE", "PRIO", "MEMORY", "CPU ms", "CALLS", "SERVED", "RESTARTS"
+        "{:<16} {:<9} {:>4} {:>8} {:>10} {:>16} {:>10} {:>10} {:>8}",
+        "NAME",
+        "STATE",
+        "PRIO",
+        "MEMORY",
+        "CPU ms",
+        "PAID/GRANTED ms",
+        "CALLS",
+        "SERVED",
+        "RESTARTS"
     );
     for server in &snapshot.servers {
         let _ = writeln!(
             out,
-            "{:<16} {:<9} {:>4} {:>6} K {:>10} {:>10} {:>10} {:>8}",
+            "{:<16} {:<9} {:>4} {:>6} K {:>10} {:>16} {:>10} {:>10} {:>8}",
             server.name,
             state(server.state),
             server.priority,
             server.pages * 4,
             server.cpu / 1_000_000,
+            account(server),
             server.calls,
             server.served,
             server.restarts
@@ -45,6 +55,15 @@ pub fn uptime(snapshot: &Snapshot, out: &mut String) {
         "{}: up {days} d {hours:02}:{minutes:02}:{rest:02}, domain {} on Xen {}.{}, {} vCPUs",
         snapshot.system, snapshot.domain, snapshot.xen.0, snapshot.xen.1, snapshot.vcpus
     );
+}
+
+/// CPU time charged and given, in milliseconds; nothing was given where there is no limit.
+fn account(server: &SlotStatus) -> String {
+    let granted = match server.granted {
+        0 => String::from("-"),
+        granted => (granted / 1_000_000).to_string(),
+    };
+    format!("{}/{granted}", server.paid / 1_000_000)
 }
 
 const fn state(state: State) -> &'static str {

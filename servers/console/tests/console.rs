@@ -28,6 +28,8 @@ fn server(name: &str, state: State, restarts: u32) -> SlotStatus {
         cpu: 3_000_000,
         calls: 7,
         served: 9,
+        paid: 5_000_000,
+        granted: 20_000_000,
     }
 }
 
@@ -42,6 +44,7 @@ impl Operator for Asked {
             memory: 4096,
             free: 1000,
             kernel: 200,
+            upcalls: 1000,
             servers: vec![server("supervisor", State::Running, 0), server("httpd", State::Down, 2)],
         })
     }
@@ -196,7 +199,7 @@ fn ps_shows_every_server() {
     assert!(lines[1].starts_with("NAME             STATE     PRIO"));
     assert_eq!(
         lines[3],
-        "httpd            down        50    100 K          3          7          9        2"
+        "httpd            down        50    100 K          3             5/20          7          9        2"
     );
     assert_eq!(lines[4], "memory: 16384 K, of which 4000 K free and 800 K kernel");
 }

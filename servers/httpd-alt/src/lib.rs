@@ -75,6 +75,8 @@ mod tests {
             cpu,
             calls: 1,
             served: 1,
+            paid: 0,
+            granted: 0,
         };
         let snapshot = Snapshot {
             system: "web-alt".into(),
@@ -85,6 +87,7 @@ mod tests {
             memory: 4096,
             free: 0,
             kernel: 0,
+            upcalls: 1000,
             servers: vec![server("idle", 1), server("busy<", 900), server("some", 30)],
         };
         let page = front(&Facts { snapshot: &snapshot, title: "Other", has_files: false });

@@ -199,6 +199,7 @@ mod tests {
             memory: 4096,
             free: 1024,
             kernel: 100,
+            upcalls: 1000,
             servers: vec![SlotStatus {
                 name: "httpd\"".into(),
                 state: State::Waiting,
@@ -208,6 +209,8 @@ mod tests {
                 cpu: 1_500_000,
                 calls: 12_345,
                 served: 0,
+                paid: 0,
+                granted: 0,
             }],
         }
     }

@@ -81,6 +81,7 @@ fn configure<'a, T: Traps>(kernel: &Kernel<T>, system: &'a System) -> Result<(),
         let set = || {
             kernel.control.slot_configure(number, slot.priority, slot.vcpu)?;
             kernel.control.slot_longest(number, slot.longest)?;
+            kernel.control.account_set(number, slot.budget, slot.period)?;
             kernel.control.slot_state(number, SlotState::Down)
         };
         set().map_err(|refused| Refusal::Kernel(&slot.name, refused))?;

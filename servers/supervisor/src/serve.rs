@@ -134,7 +134,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     fn state_of_all(&mut self) -> Snapshot {
         let (version, domain, vcpus, memory, free) =
             self.kernel.control.domain_info(0).unwrap_or_default();
-        let (kernel, entry, ..) = self.kernel.control.domain_info(1).unwrap_or_default();
+        let (kernel, entry, upcalls, ..) = self.kernel.control.domain_info(1).unwrap_or_default();
         let servers: Vec<SlotStatus> =
             (0..self.places.len() as u16).filter_map(|slot| self.state_of(slot)).collect();
         Snapshot {
@@ -146,6 +146,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             memory,
             free,
             kernel,
+            upcalls,
             servers,
         }
     }
@@ -157,6 +158,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         let usage = server.and_then(|server| self.kernel.control.server_usage(server).ok());
         let (state, cpu, calls, served, pages) =
             usage.unwrap_or((ThreadState::Stopped, 0, 0, 0, 0));
+        let account = self.kernel.control.account_read(number);
+        let (.., paid, granted, _) = account.unwrap_or_default();
         Some(SlotStatus {
             name: slot.name.clone(),
             state: if number == 0 { status::State::Running } else { told(place.state, state) },
@@ -166,6 +169,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             cpu,
             calls,
             served,
+            paid,
+            granted,
         })
     }
 }

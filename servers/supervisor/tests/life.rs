@@ -211,6 +211,9 @@ fn a_snapshot_tells_the_state_of_all() {
     let expected = [State::Running, State::Down, State::Starting, State::Starting, State::Waiting];
     assert_eq!(states, expected);
     assert_eq!((snapshot.servers[1].restarts, snapshot.servers[4].cpu), (2, 11));
+    assert_eq!((snapshot.servers[4].paid, snapshot.servers[4].granted), (7, 6 * MS));
+    assert_eq!(bench.kernel().accounts[&4], (2 * MS, 10 * MS));
+    assert_eq!(bench.kernel().accounts[&1], (0, 0));
 }
 
 #[test]

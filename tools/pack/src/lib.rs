@@ -5,6 +5,7 @@
 //! manifest and say how to mend it.
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod calls;
 pub mod counts;
 pub mod elf;
@@ -68,7 +69,7 @@ pub fn pack(manifest: &Path, servers: &Path, kernel: &Path) -> Result<Packed, Re
         memory: manifest.memory_mib(),
         pages,
         system,
-        warnings: rules::warn(&manifest, &plan),
+        warnings: [rules::warn(&manifest, &plan), account::warn(&manifest, &plan)].concat(),
     })
 }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::account::Time;
 use crate::nearest::{hint, nearest};
 use crate::report::Report;
 use crate::size::{self, Pages};
@@ -26,6 +27,10 @@ pub struct Server {
     pub restart: Option<Spanned<Restart>>,
     /// Most CPU time between two waits, in milliseconds; 0: no limit.
     pub longest_ms: Option<Spanned<u64>>,
+    /// CPU time that it gets in each period; no limit unless given.
+    pub budget: Option<Spanned<Time>>,
+    /// That period.
+    pub period: Option<Spanned<Time>>,
     /// The vCPU.
     pub vcpu: Option<Spanned<u16>>,
     /// Its stack, instead of what the server asks for.
@@ -220,7 +225,7 @@ impl Manifest {
 /// How to mend what the decoder names.
 fn help(what: &str) -> String {
     const SIZE: &str = "write a size like \"256K\", of whole pages of 4K, or the number of pages";
-    const HELP: [(&str, &str); 8] = [
+    const HELP: [(&str, &str); 9] = [
         ("missing field `name`", "begin with the system's name: `name = \"web\"`"),
         ("missing field `priority`", "add `priority = 60`; a server's is above its clients'"),
         ("unknown field", "correct the key, or leave it out; what a server reads goes in `config`"),
@@ -229,6 +234,7 @@ fn help(what: &str) -> String {
         ("expected u8", "write a whole number of 0 to 255"),
         ("pages", SIZE),
         ("is not a size", SIZE),
+        ("a time", "write a time like \"100us\", \"2ms\" or \"1s\""),
     ];
     let known = HELP.iter().find(|(part, _)| what.contains(part));
     let help = known.map_or("write it as the manifests in boot/systems do", |(_, help)| *help);

@@ -4,12 +4,12 @@
 /// an abbreviation.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |other: &str| strsim::damerau_levenshtein(name, other);
+    let is_short = |other: &str| name.len() >= 3 && other.starts_with(name);
     let is_near = |other: &&str| {
-        let is_short = name.len() >= 3 && other.starts_with(name);
         let is_long = other.len() >= 3 && name.starts_with(*other);
-        is_short || is_long || distance(other) <= (other.chars().count() / 3).max(1)
+        is_short(other) || is_long || distance(other) <= (other.chars().count() / 3).max(1)
     };
-    known.into_iter().filter(is_near).min_by_key(|other| distance(other))
+    known.into_iter().filter(is_near).min_by_key(|other| (!is_short(other), distance(other)))
 }
 
 /// A help that begins with the name that was probably meant, if there is one.
@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn slips_and_abbreviations_find_the_name() {
-        let known = ["priority", "image", "log", "netfront", "net"];
+        let known = ["priority", "period", "image", "log", "netfront", "net"];
         let cases = [
             ("prio", Some("priority")),
             ("imgae", Some("image")),

@@ -12,6 +12,7 @@ use ipc::system::{
     DevicePage, Handle, Map, Port, PortTarget, Region, Restart, Slot, Target, Window, WireMemory,
 };
 
+use crate::account;
 use crate::elf::Elf;
 use crate::manifest::{self, Manifest, Server};
 use crate::plan::{Filled, Plan};
@@ -59,6 +60,7 @@ fn describe(slot: &Filled<'_>, images: &[(&str, &Elf)]) -> Slot {
     let numbers = elf.numbers();
     let image = images.iter().position(|(image, _)| *image == server.image(name)).unwrap_or(0);
     let wires = usize::from(numbers.needs) + usize::from(numbers.clients);
+    let (budget, period) = account::of(server);
     Slot {
         name: name.into(),
         image: image as u16,
@@ -66,6 +68,8 @@ fn describe(slot: &Filled<'_>, images: &[(&str, &Elf)]) -> Slot {
         vcpu: 0,
         restart: restart(server),
         longest: if name == "supervisor" { 0 } else { longest(server) },
+        budget,
+        period,
         stack_pages: server.stack.as_ref().map_or(elf.stack, |stack| stack.get_ref().0),
         heap_pages: server.heap.as_ref().map_or(elf.heap, |heap| heap.get_ref().0),
         handles: numbers.handles(),

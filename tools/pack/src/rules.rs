@@ -10,6 +10,7 @@ use abi::layout::{HEAP, HEAP_END, PAGE, STACK_PAGES};
 use ipc::system::System;
 use toml::Spanned;
 
+use crate::account;
 use crate::manifest::Manifest;
 use crate::plan::{Filled, Plan};
 use crate::report::Report;
@@ -43,6 +44,7 @@ pub fn check(manifest: &Manifest, slots: &[Filled<'_>]) -> Vec<Report> {
         errors.extend(memory(manifest, slot));
         errors.extend(grantable(manifest, slot));
         errors.extend(longest(manifest, slot));
+        errors.extend(account::check(manifest, slot));
     }
     errors
 }

@@ -7,6 +7,7 @@ use abi::kernel::control::{Access, SEALED, SlotState};
 
 use super::model::Model;
 use crate::core::Core;
+use crate::core::account::ATTENTION_DRY;
 use crate::core::frame::{FREE, KERNEL};
 use crate::core::slot::{ATTENTION_BITS, ATTENTION_CALLERS, ATTENTION_OFF, ATTENTION_PORTS};
 use crate::core::table::{Number, RegionId, SlotId, ThreadId, VcpuId};
@@ -32,6 +33,27 @@ fn caller_queue(core: &Core<'_>, slot: SlotId) -> Vec<ThreadId> {
     queue
 }
 
+/// Those that rest: each on its own used-up account, the first to go on first, and in time.
+fn resting(core: &Core<'_>) -> Vec<ThreadId> {
+    let mut found = Vec::new();
+    for vcpu in core.vcpus.numbers() {
+        let mut at = core.vcpus[vcpu].resting;
+        let mut before = core.vcpus[vcpu].earliest;
+        while let Some(slot) = at.some() {
+            let account = &core.slots[slot].account;
+            let server = core.slots[slot].server;
+            let thread = &core.threads[server];
+            assert!(account.resting && account.is_dry(), "{slot:?} rests");
+            assert_eq!((thread.payer, thread.vcpu), (slot, vcpu.raw()), "{slot:?} rests");
+            assert!(account.wake_at >= before, "{slot:?} is woken too late");
+            (before, at) = (account.wake_at, account.next);
+            found.push(server);
+        }
+    }
+    assert_eq!(found.len(), core.slots.iter().filter(|slot| slot.account.resting).count());
+    found
+}
+
 /// Every thread is in exactly the list that its state says.
 fn queues(core: &Core<'_>) {
     let mut listed = BTreeMap::new();
@@ -52,6 +74,9 @@ fn queues(core: &Core<'_>) {
                 assert_eq!(core.vcpus[vcpu].last(priority), last, "end of queue {priority}");
             }
         }
+    }
+    for thread in resting(core) {
+        assert!(listed.insert(thread, State::Ready).is_none(), "{thread:?} is listed twice");
     }
     for slot in core.slots.numbers() {
         let queue = caller_queue(core, slot);
@@ -94,7 +119,8 @@ fn waits(core: &Core<'_>) {
                 "somebody waits in vain"
             );
         }
-        let attention = u32::from(slot.bits != 0) * ATTENTION_BITS
+        let attention = (slot.attention & ATTENTION_DRY)
+            + u32::from(slot.bits != 0) * ATTENTION_BITS
             + u32::from(slot.first_caller != ThreadId::NONE) * ATTENTION_CALLERS
             + u32::from(slot.first_port.some().is_some()) * ATTENTION_PORTS
             + u32::from(slot.state == SlotState::Off) * ATTENTION_OFF;
@@ -120,10 +146,15 @@ fn waits(core: &Core<'_>) {
                 assert_eq!(core.slots[thread.inbox].parked, parked);
                 assert_eq!(thread.payer, thread.own, "who waits pays for itself");
                 assert_eq!(thread.saved, Saved::Collect);
+                assert_eq!(core.slots[thread.inbox].attention & ATTENTION_DRY, 0);
             }
             _ => {}
         }
         let foreign = thread.payer != thread.own;
+        if thread.state == State::Running && core.slots[thread.payer].account.is_dry() {
+            let attention = core.slots[thread.inbox].attention;
+            assert!(foreign && attention & ATTENTION_DRY != 0, "{id:?} runs on a used-up account");
+        }
         if foreign && !matches!(thread.state, State::Stopped) {
             let payer = core.slots[thread.payer];
             assert!(payer.priority < thread.priority, "{id:?} is paid from above");

@@ -1,14 +1,20 @@
 //! Tests of the core over a model of the machine.
 
+mod accounts;
+mod accounts_random;
 mod audit;
+mod clockwork;
 mod devices;
 mod faults;
 mod ipc;
+mod limits;
 mod memory;
 mod model;
 mod naive;
+mod naive_accounts;
 mod naive_control;
 mod quick;
+mod quick_accounts;
 mod quick_steps;
 mod random_ipc;
 mod random_memory;

@@ -8,12 +8,15 @@ use abi::token::Kind;
 use abi::trap::BIT_TIMER;
 use abi::{Message, Status, Token};
 
+use super::naive_accounts::Account;
+use crate::core::schedule::SLICE;
+
 /// Address of the trap and what the exception of the tests says.
 pub const TRAP_AT: u64 = 0x40_1000;
 pub const TRAP_STACK: u64 = 0x1fff_f000;
 pub const EXCEPTION: [u64; 4] = [0xbad, 0x40_0123, 6, 0x1fff_0000];
 
-/// What the clock says all the time.
+/// What the clock says at first.
 pub const NOW: u64 = 1000;
 
 /// What a thread does.
@@ -69,6 +72,7 @@ pub struct Thread {
     pub handles: Vec<Leads>,
     pub badge: u32,
     pub fault: (FaultKind, [u64; 4]),
+    pub slice: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +82,7 @@ pub struct Slot {
     /// In the order in which they came.
     pub callers: Vec<usize>,
     pub server: Option<usize>,
+    pub account: Option<Account>,
 }
 
 /// All of it.
@@ -88,6 +93,9 @@ pub struct Naive {
     /// In the order in which they became ready.
     pub ready: Vec<usize>,
     pub current: Option<usize>,
+    /// Those that rest, and until when.
+    pub resting: Vec<(i128, usize)>,
+    pub now: u64,
     pub stale_tokens: u64,
     pub lost: u64,
 }
@@ -105,17 +113,21 @@ impl Thread {
             handles: Vec::new(),
             badge: 0,
             fault: (FaultKind::Exit, [0; 4]),
+            slice: SLICE,
         }
     }
 }
 
 impl Naive {
-    fn runs(&self) -> Option<usize> {
+    pub fn runs(&self) -> Option<usize> {
         self.current.filter(|thread| self.threads[*thread].does == Does::Runs)
     }
 
     pub fn make_ready(&mut self, thread: usize) {
         self.threads[thread].does = Does::Ready;
+        if self.threads[thread].slice == 0 {
+            self.threads[thread].slice = SLICE;
+        }
         self.ready.push(thread);
     }
 
@@ -147,6 +159,7 @@ impl Naive {
         self.threads[thread].generation = self.threads[thread].generation.wrapping_add(1);
         self.slots[slot].callers.push(thread);
         self.wake(slot);
+        self.end_rest_of_waiter(slot);
     }
 
     pub fn come_back(&mut self, thread: usize, status: Status, message: Message) {
@@ -234,6 +247,7 @@ impl Naive {
         match message.label {
             1 => self.trap_fault(FaultKind::Exit, message.words[0], rax, message),
             5 => {
+                self.threads[thread].slice = SLICE;
                 self.come_back(thread, Status::Ok, Message::default());
                 self.make_ready(thread);
             }
@@ -242,7 +256,7 @@ impl Naive {
                 self.come_back(thread, Status::Ok, Message::default());
                 self.raise(self.threads[thread].slot, BIT_TIMER);
             }
-            3 => self.come_back(thread, Status::Ok, Message::new(0, [NOW, 0, 0, 0, 0])),
+            3 => self.come_back(thread, Status::Ok, Message::new(0, [self.now, 0, 0, 0, 0])),
             // It may not print.
             4 => self.come_back(thread, Status::Ok, Message::new(1, [0; 5])),
             label => self.trap_fault(FaultKind::BadCall, label, rax, message),
@@ -314,21 +328,45 @@ impl Naive {
     /// Who runs next, and how it goes on.
     pub fn settle(&mut self) -> Option<(usize, Goes)> {
         loop {
-            let best = self.ready.iter().map(|thread| self.threads[*thread].priority).max();
             if let Some(current) = self.runs() {
-                if best.is_none_or(|best| best <= self.threads[current].priority) {
+                if !self.gives_way(current) {
+                    self.begin(current);
                     return Some((current, self.threads[current].goes));
                 }
-                self.threads[current].does = Does::Ready;
-                self.ready.insert(0, current);
+                continue;
             }
+            let best = self.best();
             let at =
                 self.ready.iter().position(|thread| Some(self.threads[*thread].priority) == best);
             self.current = at.map(|at| self.ready.remove(at));
             let thread = self.current?;
-            if self.threads[thread].goes != Goes::Inbox || self.collect(thread) {
+            if self.threads[thread].slice == 0 && self.best() == best {
+                self.make_ready(thread);
+            } else if self.must_rest(thread) {
+                self.rest(thread);
+            } else if self.threads[thread].goes != Goes::Inbox || self.collect(thread) {
                 self.threads[thread].does = Does::Runs;
             }
         }
+    }
+
+    /// The highest priority that has somebody ready.
+    fn best(&self) -> Option<u8> {
+        self.ready.iter().map(|thread| self.threads[*thread].priority).max()
+    }
+
+    /// Makes the current thread one of those that are ready if another is to run.
+    fn gives_way(&mut self, current: usize) -> bool {
+        let Thread { priority, slice, .. } = self.threads[current];
+        let best = self.best();
+        if best == Some(priority) && slice == 0 {
+            self.make_ready(current);
+        } else if best > Some(priority) || self.must_rest(current) {
+            self.threads[current].does = Does::Ready;
+            self.ready.insert(0, current);
+        } else {
+            return false;
+        }
+        true
     }
 }

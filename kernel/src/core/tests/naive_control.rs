@@ -7,16 +7,19 @@ use abi::trap::BIT_TIMER;
 use abi::{Message, Status};
 
 use super::naive::{Does, Goes, Leads, Naive, Thread};
+use crate::core::schedule::SLICE;
 
 impl Naive {
     pub fn start(&mut self, thread: usize) {
         self.threads[thread].goes = Goes::Frame;
         self.threads[thread].payer = self.threads[thread].slot;
+        self.threads[thread].slice = SLICE;
         self.make_ready(thread);
     }
 
     pub fn stop(&mut self, thread: usize) {
         self.ready.retain(|other| *other != thread);
+        self.resting.retain(|(_, other)| *other != thread);
         for slot in &mut self.slots {
             slot.callers.retain(|other| *other != thread);
         }

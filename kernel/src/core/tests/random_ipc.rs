@@ -8,8 +8,10 @@ use abi::{Message, Status};
 use proptest::prelude::*;
 
 use super::naive::{Does, Goes, Leads, Naive, Registers, Slot, Thread};
+use super::naive_accounts;
 use super::steps::{Step, step};
 use super::world::{HERE, World, message};
+use crate::core::account::Account;
 use crate::core::hardware::{Next, Resume};
 use crate::core::table::{SlotId, ThreadId};
 use crate::core::thread::State;
@@ -36,7 +38,13 @@ impl Pair {
                 world.core.slot_configure(SlotId(slot as u16), priority, 0).unwrap();
             }
             let state = if slot == 0 { SlotState::Up } else { SlotState::Off };
-            naive.slots.push(Slot { state, bits: 0, callers: Vec::new(), server: None });
+            naive.slots.push(Slot {
+                state,
+                bits: 0,
+                callers: Vec::new(),
+                server: None,
+                account: None,
+            });
         }
         naive.threads = std::vec![Thread::none(); 8];
         naive.slots[0].server = Some(0);
@@ -58,6 +66,7 @@ impl Pair {
         };
         naive.current = Some(0);
         world.model.now = super::naive::NOW;
+        naive.now = super::naive::NOW;
         let mut pair = Self { world, naive, tokens: Vec::new(), incarnation: 0 };
         for slot in 1..7 {
             pair.set(slot, SlotState::Up);
@@ -205,6 +214,16 @@ impl Pair {
                     self.naive.cancel(usize::from(thread));
                 }
             }
+            Step::Pass { time, stolen } => {
+                model.now += time;
+                model.stolen += if self.naive.runs().is_some() { stolen } else { 0 };
+                core.timer(model, HERE);
+                self.naive.pass(time, stolen);
+            }
+            Step::Limit { slot, budget, period } => {
+                core.account_set(model, SlotId(slot), budget, period).unwrap();
+                self.naive.limit(usize::from(slot), budget, period);
+            }
             Step::Start { thread } => self.start(thread),
             Step::Set { slot, state } => self.set(slot, state),
             Step::Destroy { slot } => self.destroy(slot),
@@ -249,7 +268,22 @@ impl Pair {
         for (at, naive) in self.naive.slots.iter().enumerate() {
             let slot = &self.world.core.slots[SlotId(at as u16)];
             assert_eq!((slot.state, slot.bits), (naive.state, naive.bits), "slot {at}");
+            let limited = slot.account.budget != 0;
+            assert_eq!(limited.then_some(account(&slot.account)), naive.account, "account {at}");
+            let resting =
+                self.naive.resting.iter().any(|(_, thread)| Some(*thread) == naive.server);
+            assert_eq!(slot.account.resting, resting, "whether the server of {at} rests");
         }
+    }
+}
+
+fn account(account: &Account) -> naive_accounts::Account {
+    let Account { budget, period, left, refill_at, .. } = *account;
+    naive_accounts::Account {
+        budget: budget.into(),
+        period: period.into(),
+        left: left.into(),
+        refill_at: refill_at.into(),
     }
 }
 
@@ -298,6 +332,7 @@ fn the_random_steps_reach_what_matters() {
     let mut runner = TestRunner::deterministic();
     let (mut calls, mut faults, mut restarted, mut reset, mut stale, mut cancelled, mut nested) =
         (0, 0, 0, 0, 0, 0, 0);
+    let (mut rests, mut served) = (0, 0);
     for _ in 0..40 {
         let mut pair = Pair::new();
         for step in prop::collection::vec(step(), 300).new_tree(&mut runner).unwrap().current() {
@@ -312,9 +347,18 @@ fn the_random_steps_reach_what_matters() {
             let awaiting =
                 pair.naive.threads.iter().filter(|thread| matches!(thread.does, Does::Awaits(_)));
             nested += u32::from(awaiting.count() > 2);
+            let slots = &pair.naive.slots;
+            let overdrawn = |at: &&Thread| {
+                at.payer != at.slot
+                    && slots[at.payer].account.is_some_and(|account| account.left < 0)
+            };
+            served += u32::from(
+                pair.naive.runs().map(|at| &pair.naive.threads[at]).filter(overdrawn).is_some(),
+            );
         }
+        rests += pair.world.core.slots.iter().map(|slot| slot.account.rests).sum::<u32>();
         stale += pair.naive.stale_tokens;
     }
-    let reached = [calls, faults, restarted, reset, cancelled, nested];
+    let reached = [calls, faults, restarted, reset, cancelled, nested, rests, served];
     assert!(reached.iter().all(|count| *count > 10) && stale > 100, "{reached:?} {stale}");
 }

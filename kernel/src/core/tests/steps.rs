@@ -33,6 +33,17 @@ pub enum Step {
     },
     Exception,
     Interrupt,
+    /// Time passes, which whoever runs uses but for what is stolen; then the timer fires, due or not.
+    Pass {
+        time: u64,
+        stolen: u64,
+    },
+    /// Limits a slot.
+    Limit {
+        slot: u16,
+        budget: u64,
+        period: u64,
+    },
     Raise {
         slot: u16,
         bits: u64,
@@ -77,6 +88,12 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => prop_oneof![1 => Just(1_u64), 8 => Just(5_u64), 2 => 2..5_u64, 1 => Just(77_u64)].prop_map(|label| Step::Kernel { label }),
         1 => Just(Step::Exception),
         2 => Just(Step::Interrupt),
+        12 => (0..700_000_u64, 0..8_u64).prop_map(|(time, eighths)| Step::Pass { time, stolen: time * eighths / 8 }),
+        1 => (0..40_000_000_u64).prop_map(|time| Step::Pass { time, stolen: 0 }),
+        2 => (1..7_u16, 0..8_u64, 1..6_u64).prop_map(|(slot, budget, times)| {
+            let budget = budget * 100_000;
+            Step::Limit { slot, budget, period: budget * times }
+        }),
         2 => (slot.clone(), 0..4_u64).prop_map(|(slot, bits)| Step::Raise { slot, bits }),
         1 => (1..8_u16).prop_map(|thread| Step::Stop { thread }),
         3 => (1..8_u16).prop_map(|thread| Step::Start { thread }),

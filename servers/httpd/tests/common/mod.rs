@@ -75,6 +75,8 @@ impl status::Server for Mirror {
             cpu: 1_000_000,
             calls: 5,
             served: 6,
+            paid: 0,
+            granted: 0,
         };
         let snapshot = Snapshot {
             system: "web".into(),
@@ -85,6 +87,7 @@ impl status::Server for Mirror {
             memory: 4096,
             free: 1000,
             kernel: 90,
+            upcalls: 1000,
             servers: vec![server("httpd", 40), server("net", 60), server("fs", 50)],
         };
         snapshot.write(self.0).ok_or(status::Error::TooLarge)

@@ -31,6 +31,8 @@ fn slot(name: &str, priority: u8, handles: u16) -> Slot {
         vcpu: 0,
         restart: Restart::Always,
         longest: 1_000_000_000,
+        budget: 0,
+        period: 0,
         stack_pages: 16,
         heap_pages: 40,
         handles,
@@ -75,6 +77,7 @@ pub fn slots() -> Vec<Slot> {
         Handle { index: 4, target: Target::Window(0) },
     ];
     let mut app = slot("app", 50, 8);
+    (app.budget, app.period) = (2_000_000, 10_000_000);
     app.table = vec![
         wire(1, SUPERVISOR, 0, 4),
         wire(2, DRIVER, 1, 0),

@@ -42,6 +42,8 @@ pub struct Fake {
     pub regions: BTreeMap<u16, Region>,
     pub slots: BTreeMap<u16, SlotState>,
     pub configured: BTreeMap<u16, (u8, u16)>,
+    /// Budget and period.
+    pub accounts: BTreeMap<u16, (u64, u64)>,
     pub started: Vec<u16>,
     pub notified: Vec<(u16, u64)>,
     pub ports: BTreeMap<u16, (PortKind, u16, u16, u64)>,
@@ -70,6 +72,7 @@ impl Fake {
             regions: regions.into(),
             slots: BTreeMap::new(),
             configured: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             started: vec![],
             notified: vec![],
             ports: BTreeMap::new(),
@@ -322,6 +325,14 @@ impl Server for Fake {
     }
     fn window_reset(&mut self, _: Badge, _: u16) -> Result<u32> {
         Ok(0)
+    }
+    fn account_set(&mut self, _: Badge, slot: u16, budget: u64, period: u64) -> Result<()> {
+        self.accounts.insert(slot, (budget, period));
+        self.tick()
+    }
+    fn account_read(&mut self, _: Badge, slot: u16) -> Result<(u64, u64, u64, u64, u64)> {
+        let (budget, period) = self.accounts.get(&slot).copied().unwrap_or_default();
+        Ok((budget, period, 7, budget * 3, 0))
     }
     fn slot_longest(&mut self, _: Badge, _: u16, _: u64) -> Result<()> {
         self.tick()

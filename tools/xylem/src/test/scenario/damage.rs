@@ -251,6 +251,8 @@ mod tests {
             vcpu: 0,
             restart: Restart::Always,
             longest: 0,
+            budget: 0,
+            period: 0,
             stack_pages: 4,
             heap_pages: 4,
             handles: 8,
