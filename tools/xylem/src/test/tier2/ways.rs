@@ -51,13 +51,15 @@ pub fn ssh(machine: &Machine<'_>) -> Outcome {
     ensure(there.is_none(), "stop by ssh", || "the domain is still there".into())
 }
 
+/// This program as it was started: its file may have been built anew by the tests before.
+const OWN: &str = "/proc/self/exe";
+
 /// On a machine that is a domain 0 itself.
 pub fn xl(machine: &Machine<'_>) -> Outcome {
     let packed = machine.packed("web")?;
     let (step, dom0) = ("copy the program to domain 0", machine.dom0());
-    let program = std::env::current_exe().step(step)?;
-    for (file, name) in [(&program, "xylem"), (&packed.kernel, "kernel"), (&packed.image, "image")]
-    {
+    let files = [(Path::new(OWN), "xylem"), (&packed.kernel, "kernel"), (&packed.image, "image")];
+    for (file, name) in files {
         dom0.put(file, &format!("/root/{name}")).step(step)?;
     }
     let run = "chmod +x xylem && ./xylem run web --on xl --kernel kernel --image image --memory 16 --name near --detach 2>&1";
@@ -79,7 +81,7 @@ fn own(
     set: impl FnOnce(&mut Command) -> &mut Command,
 ) -> Outcome<String> {
     let step = words.join(" ");
-    let mut command = Command::new(std::env::current_exe().step(&step)?);
+    let mut command = Command::new(OWN);
     command.args(words);
     if words.first() == Some(&"run") {
         let memory = packed.memory.to_string();
