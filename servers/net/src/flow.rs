@@ -168,7 +168,10 @@ impl Flows {
             let is_gone = socket.local_endpoint().is_none();
             let is_late = flow.until != 0 && flow.until <= now;
             let is_over = match flow.stage {
-                Stage::Opening(_) => is_late || socket.state() == State::Closed,
+                // One that listens was broken off by its peer: it would take the next peer with the time that is left.
+                Stage::Opening(_) => {
+                    is_late || matches!(socket.state(), State::Closed | State::Listen)
+                }
                 Stage::Waiting(_) => is_gone,
                 Stage::Connecting(_) | Stage::Held(_) => false,
                 Stage::Leaving => is_gone || (is_late && socket.state() == State::Closed),
@@ -290,4 +293,28 @@ pub fn tune(socket: &mut Socket<'static>, is_near: bool) {
 /// Keeps the limit on a peer's silence on exactly while it has something to acknowledge.
 pub fn watch_silence(socket: &mut Socket<'static>) {
     socket.set_timeout((socket.send_queue() > 0).then_some(SILENCE));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Admission, Flows, Opening, Owner, SocketSet};
+
+    #[test]
+    fn an_opening_that_listens_again_takes_nobody_else() {
+        let (mut flows, mut sockets) = (Flows::default(), SocketSet::new(std::vec![]));
+        let owner = Owner { client: 0, socket: 1 };
+        let opening = |port| Opening {
+            peer: ([10, 0, 3, 9].into(), port),
+            local: ([10, 0, 3, 15].into(), 80),
+        };
+        assert_eq!(flows.admit(&mut sockets, opening(1), owner, 8, 0), Admission::Stack);
+        // As smoltcp leaves it after a reset: it listens.
+        flows.sweep(&mut sockets, 1);
+        assert_eq!((flows.len(), sockets.iter().count()), (0, 0));
+        assert_eq!(
+            flows.admit(&mut sockets, opening(2), owner, 8, 9_000_000_000),
+            Admission::Stack
+        );
+        assert_eq!(flows.deadline(), Some(19_000_000_000));
+    }
 }
