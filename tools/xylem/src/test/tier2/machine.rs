@@ -67,6 +67,8 @@ impl<'s> Machine<'s> {
         let scratch = tempfile::tempdir().step(step)?;
         let instance = Instance::private(cache, progress).step(step)?;
         let dom0 = instance.dom0();
+        // What the snapshot's domain 0 had to say is not about this copy.
+        dom0.exec("dmesg -c >/dev/null", ASK).step(step)?;
         Ok(Self { systems, scratch, dom0, instance })
     }
 

@@ -8,6 +8,8 @@ use std::net::Ipv4Addr;
 pub const FRAME: usize = 60;
 /// The client's hardware address: one that nobody was given.
 const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x42];
+/// The same as text.
+pub const MAC_TEXT: &str = "02:00:00:00:00:42";
 
 /// A host that is asked, and a client that is not there.
 #[derive(Debug, Clone, Copy)]
@@ -112,5 +114,6 @@ mod tests {
     fn hardware_addresses_are_read() {
         assert_eq!(mac("00:16:3e:01:02:0a"), Some([0, 0x16, 0x3e, 1, 2, 10]));
         assert_eq!(mac("00:16:3e:01:02"), None);
+        assert_eq!(mac(MAC_TEXT), Some(MAC));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::fault::{Outcome, Step, contains, ensure};
 use super::machine::Machine;
-use super::packet::{FRAME, Ghost, mac};
+use super::packet::{FRAME, Ghost, MAC_TEXT, mac};
 use crate::place::mac_of;
 
 /// For one script.
@@ -59,7 +59,12 @@ pub fn half_open(machine: &Machine<'_>) -> Outcome {
         (0..100).for_each(|port| frames.extend(ghost.syn(1024 + port)));
     }
     machine.dom0().write(&mut frames.as_slice(), frames.len() as u64, "/tmp/frames").step(step)?;
-    let send = format!("socat -u -b {FRAME} OPEN:/tmp/frames INTERFACE:xenbr0 2>&1");
+    // The answers must not reach QEMU's gateway, which would break the connections off in the clients' name.
+    let send = format!(
+        "bridge fdb replace {MAC_TEXT} dev vif{}.0 master static && \
+         socat -u -b {FRAME} OPEN:/tmp/frames INTERFACE:xenbr0 2>&1",
+        web.id()?
+    );
     machine.run("send them", &send, LIMIT)?;
     // A client that finds no place tries again after 1, 3 and 7 seconds.
     let get = format!("curl -sS -o /dev/null -m 15 -w '%{{http_code}} ' {} 2>&1", web.url("/")?);
