@@ -1,7 +1,7 @@
 //! Who runs: fixed priorities, first in first out inside one, per vCPU; and who pays for it.
 //!
-//! A thread is in a run queue exactly while it is Ready, or it rests (see `account`). CPU time is charged, less what Xen withheld, when the vCPU changes
-//! hands and when a server's payer changes. The timer is armed only when something must happen before it would fire.
+//! A thread is in a run queue exactly while it is Ready, or it rests (see `account`). CPU time is charged, less what Xen
+//! withheld, when the vCPU changes hands and when a server's payer changes. The timer is armed only when something must happen before it would fire.
 //!
 //! Calls and answers may switch threads without the core (the machine's quick path; [`Core::switched`] tells it later).
 //! They do so only between threads that one account pays for, so accounts are charged exactly. A thread's own time is
@@ -13,7 +13,7 @@ use abi::fault::FaultKind;
 
 use super::Core;
 use super::hardware::{Hardware, Next, Resume, Vcpu};
-use super::table::{Number, ThreadId, VcpuId};
+use super::table::{Number, SlotId, ThreadId, VcpuId};
 use super::thread::{Fault, Saved, State, Thread, WAITED};
 
 /// How long a thread runs before another of its priority does, in nanoseconds.
@@ -43,7 +43,7 @@ pub struct Processor {
     /// First and last of the queue of each priority.
     queues: [(ThreadId, ThreadId); 256],
     /// The first of those that rest.
-    pub resting: super::table::SlotId,
+    pub resting: SlotId,
 }
 
 impl Default for Processor {
@@ -59,7 +59,7 @@ impl Default for Processor {
             shortest: u64::MAX,
             ready: [0; 4],
             queues: [(ThreadId::NONE, ThreadId::NONE); 256],
-            resting: super::table::SlotId::NONE,
+            resting: SlotId::NONE,
         }
     }
 }

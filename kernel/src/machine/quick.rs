@@ -10,8 +10,9 @@
 //!   client is more urgent than all that are ready, and runs on the account that paid for the call.
 //!
 //! In every other case nothing has been changed but the place of the trap in the thread's own registers and, as long as it
-//! runs, its `callee`, which then has no meaning; and the trap goes to the core. What the core keeps exactly and this path does not: whose time it was (see `core/schedule.rs`), and
-//! the message registers of a thread that waits for an answer, which nobody reads again.
+//! runs, its `callee`, which then has no meaning; and the trap goes to the core. What the core keeps exactly and this path
+//! does not: whose time it was (see `core/schedule.rs`), and the message registers of a thread that waits for an answer,
+//! which nobody reads again.
 //!
 //! The same text is assembled into the tests of the host, with other macros for the four privileged instructions.
 
@@ -72,8 +73,7 @@ impl Quick {
     }
 
     /// Learns where everything is. `frames` is the address of the first thread's frame; a frame is three times as large as a
-    /// thread.
-    /// False if there are more threads than the quick path can tell apart from none.
+    /// thread. False if there are more threads than the quick path can tell apart from none.
     pub fn fill(&self, places: &Places, index: u16, frames: u64) -> bool {
         self.threads.set(places.threads);
         self.slots.set(places.slots);

@@ -30,6 +30,7 @@ mod shell;
 mod snapshot;
 mod sources;
 mod spec;
+mod stand_in;
 mod target;
 mod tool;
 mod tree;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: every command has an example in its help. It decides nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rig::Target;
@@ -112,12 +112,8 @@ pub struct Run {
     /// Shows what the compiler says.
     #[arg(long, short)]
     pub verbose: bool,
-    /// Uses this kernel instead of building one; with --image.
-    #[arg(long, value_name = "ELF", requires = "image")]
-    pub kernel: Option<PathBuf>,
-    /// Uses this packed image instead of packing one; with --kernel.
-    #[arg(long, value_name = "FILE", requires = "kernel")]
-    pub image: Option<PathBuf>,
+    #[command(flatten)]
+    pub built: Built,
 }
 
 /// `check`.
@@ -200,12 +196,26 @@ pub struct Bench {
     /// Shows what the compiler says.
     #[arg(long, short)]
     pub verbose: bool,
+    #[command(flatten)]
+    pub built: Built,
+}
+
+/// A kernel and an image that are there already.
+#[derive(Debug, Clone, Args)]
+pub struct Built {
     /// Uses this kernel instead of building one; with --image.
     #[arg(long, value_name = "ELF", requires = "image")]
-    pub kernel: Option<PathBuf>,
-    /// Uses this packed image of the web system instead of packing one; with --kernel.
+    kernel: Option<PathBuf>,
+    /// Uses this packed image instead of packing one; with --kernel.
     #[arg(long, value_name = "FILE", requires = "kernel")]
-    pub image: Option<PathBuf>,
+    image: Option<PathBuf>,
+}
+
+impl Built {
+    /// Both, if they were given.
+    pub fn pair(&self) -> Option<(&Path, &Path)> {
+        self.kernel.as_deref().zip(self.image.as_deref())
+    }
 }
 
 /// The benches.

@@ -53,10 +53,8 @@ pub fn run(args: &Run) -> Result<ExitCode> {
 
 /// Builds and packs, while the place is opened on the side.
 fn prepare(args: &Run, screen: &Screen) -> Result<(Packed, Place)> {
-    let built = match (&args.kernel, &args.image) {
-        (Some(kernel), Some(image)) => Some(system::ready(Path::new(&args.system), kernel, image)?),
-        _ => None,
-    };
+    let ready = |(kernel, image)| system::ready(Path::new(&args.system), kernel, image);
+    let built = args.built.pair().map(ready).transpose()?;
     let manifest = if built.is_some() { PathBuf::new() } else { system::find(&args.system)? };
     std::thread::scope(|scope| {
         let place = scope.spawn(|| Place::open(&args.on.target, screen));

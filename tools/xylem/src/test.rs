@@ -2,6 +2,7 @@
 //!
 //! Invariant: each check is counted once, and the last line is the sum. A check that fails does not stop the others.
 
+mod failed;
 mod figures;
 mod host;
 mod licences;

@@ -6,7 +6,7 @@ mod probe;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -302,57 +302,9 @@ fn a_domain_lives_and_ends_on_the_rig() {
 fn a_domain_lives_and_ends_by_ssh() {
     let scratch = Scratch::new("ssh");
     let mut rig = rig();
-    let dom0 = Shell::ssh("root@dom0", None).with_program(&fake_ssh(&scratch, &rig));
+    let ssh = rig.stand_in_for_ssh(&scratch.0).unwrap();
+    let dom0 = Shell::ssh("root@dom0", None).with_program(&ssh.display().to_string());
     life_of_a_domain(&mut rig, &dom0, free_port());
-}
-
-/// A program that takes ssh's arguments and runs the command in the rig's dom0.
-fn fake_ssh(scratch: &Scratch, rig: &Instance) -> String {
-    let token = std::fs::read_to_string(rig.run().join("token")).unwrap();
-    let script = format!(
-        "#!/bin/bash\n\
-         while [ \"$1\" != -- ]; do shift; done; shift 2\n\
-         exec 3<>/dev/tcp/127.0.0.1/{}\n\
-         printf '%s pipe %s\\n' {} \"$(printf %s \"$*\" | base64 -w0)\" >&3\n\
-         exec {} <&0 3<&3\n",
-        rig.record().port,
-        token.trim(),
-        pump(scratch),
-    );
-    let path = scratch.file("ssh", script.as_bytes());
-    executable(&path);
-    path.display().to_string()
-}
-
-/// The rest of the fake: both directions at once, and the status at the end. Python is on no user's way here, so a
-/// few lines of perl, which Debian and Ubuntu always have.
-fn pump(scratch: &Scratch) -> String {
-    let text = r#"#!/usr/bin/perl
-use strict; use IO::Handle; use Socket;
-open(my $net, '+<&=', 3) or die; binmode $net; binmode STDIN; binmode STDOUT;
-if (my $child = fork) {
-  my ($all, $part) = ('', '');
-  while (sysread($net, $part, 65536)) {
-    $all .= $part;
-    my $mark = rindex $all, "\x01";
-    my $out = $mark < 0 ? length $all : $mark;
-    if ($out) { syswrite(STDOUT, substr($all, 0, $out)); $all = substr($all, $out); }
-  }
-  kill 9, $child;
-  $all =~ s/\x01RC=(\d+)\n\z// or exit 255;
-  my $status = $1; syswrite(STDOUT, $all); exit $status;
-}
-while (sysread(STDIN, my $part, 65536)) { syswrite($net, $part); }
-shutdown($net, 1);
-"#;
-    let path = scratch.file("pump", text.as_bytes());
-    executable(&path);
-    path.display().to_string()
-}
-
-fn executable(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn free_port() -> u16 {

@@ -36,9 +36,9 @@ const COPY: &str = "front.html";
 /// Those of building.
 pub fn web(args: &Bench, screen: &Screen) -> Result<Packed> {
     let manifest = system::find("web")?;
-    match (&args.kernel, &args.image) {
-        (Some(kernel), Some(image)) => system::ready(&manifest, kernel, image),
-        _ => system::build_and_pack(&manifest, args.verbose, screen),
+    match args.built.pair() {
+        Some((kernel, image)) => system::ready(&manifest, kernel, image),
+        None => system::build_and_pack(&manifest, args.verbose, screen),
     }
 }
 

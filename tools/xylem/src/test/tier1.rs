@@ -10,7 +10,7 @@ use rig::direct::{self, Boot};
 use rig::{Cache, Silent};
 
 use super::scenario::{Damage, End, Scenario};
-use super::{Tally, check, parallel};
+use super::{Tally, check, failed, parallel};
 use crate::failure::{Context, Failure, Result};
 use crate::system::{self, Packed};
 use crate::ui::Screen;
@@ -71,8 +71,7 @@ fn attempt(cache: &Cache, scenario: &Scenario, systems: &Systems<'_>) -> Result<
     };
     let damaged = scenario.damage.as_ref().map(|damage| Damaged::new(scenario, damage, packed));
     let damaged = damaged.transpose()?;
-    // What an earlier failure left would be taken for one of today's.
-    let _ = std::fs::remove_dir_all(failed(scenario));
+    failed::forget(&scenario.name);
     let mut boot = Boot::of(&packed.kernel);
     boot.image = Some(damaged.as_ref().map_or(&packed.image, |damaged| &damaged.0));
     boot.arguments = &scenario.arguments;
@@ -104,14 +103,9 @@ impl Drop for Damaged {
     }
 }
 
-/// Where the console of a failed scenario is kept.
-fn failed(scenario: &Scenario) -> PathBuf {
-    system::root().join("target/failed").join(&scenario.name)
-}
-
 /// Keeps the console of a failed scenario.
 fn keep(scenario: &Scenario, lines: &[String]) -> Result<PathBuf> {
-    let folder = failed(scenario);
+    let folder = failed::folder(&scenario.name);
     std::fs::create_dir_all(&folder).context("create", &folder)?;
     let console: &Path = &folder.join("console.log");
     std::fs::write(console, lines.join("\n")).context("write", console)?;

@@ -23,12 +23,9 @@ mod swap;
 mod systems;
 mod ways;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use rig::{Cache, Silent};
 
-use super::{Tally, check};
+use super::{Tally, check, failed, parallel};
 use crate::failure::Result;
 use crate::ui::Screen;
 use fault::Outcome;
@@ -36,7 +33,7 @@ use machine::Machine;
 use systems::Systems;
 
 /// Copies of the rig at the same time: each is one thread of the host.
-const WORKERS: usize = 2;
+const AT_A_TIME: usize = 2;
 
 /// One thing that is tested.
 #[derive(Clone, Copy)]
@@ -118,24 +115,7 @@ pub fn run(filter: Option<&str>) -> Result<Tally> {
     if filter.is_none() {
         systems.prepare();
     }
-    Ok(work(&cache, &systems, &groups))
-}
-
-/// Workers take groups until there are none.
-fn work(cache: &Cache, systems: &Systems, groups: &[Vec<Case>]) -> Tally {
-    let next = AtomicUsize::new(0);
-    let tally = Mutex::new(Tally::default());
-    std::thread::scope(|scope| {
-        for _ in 0..WORKERS {
-            scope.spawn(|| {
-                while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let done = in_turn(cache, systems, group);
-                    tally.lock().unwrap_or_else(PoisonError::into_inner).add(done);
-                }
-            });
-        }
-    });
-    tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+    Ok(parallel::each(&groups, AT_A_TIME, |group| in_turn(&cache, &systems, group)))
 }
 
 /// Runs cases on one copy of the rig, and on a fresh one after each failure.
@@ -143,7 +123,7 @@ fn in_turn(cache: &Cache, systems: &Systems, cases: &[Case]) -> Tally {
     let (mut tally, mut machine) = (Tally::default(), None);
     for case in cases {
         tally.add(check(case.name, || {
-            keep::forget(case.name);
+            failed::forget(case.name);
             let run = |machine: &mut _| tell(case, attempt(cache, systems, case, machine), machine);
             let is_good = match run(&mut machine) {
                 Verdict::StoodStill => run(&mut machine) == Verdict::Good,

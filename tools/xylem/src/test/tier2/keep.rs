@@ -3,11 +3,11 @@
 //! Invariant: it keeps what it can and never fails: the first failure is the one that is told.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::machine::Machine;
-use crate::system::root;
+use crate::test::failed;
 
 /// For reading one log.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -22,18 +22,9 @@ const QUESTIONS: &[(&str, &str)] = &[
     ("network.log", "ip address; ip neighbour; bridge fdb 2>/dev/null; cat /proc/net/dev"),
 ];
 
-/// Takes away what an earlier failure left: it would be taken for one of today's.
-pub fn forget(name: &str) {
-    let _ = fs::remove_dir_all(folder(name));
-}
-
-fn folder(name: &str) -> PathBuf {
-    root().join("target/failed").join(name)
-}
-
 /// Keeps consoles and logs of a case's machine, and tells where.
 pub fn evidence(name: &str, machine: Option<&Machine<'_>>) -> String {
-    let folder = folder(name);
+    let folder = failed::folder(name);
     let Some(machine) = machine else { return "there is no machine to look at".into() };
     if let Err(error) = fs::create_dir_all(&folder) {
         return format!("nothing could be kept in {}: {error}", folder.display());

@@ -4,7 +4,7 @@
 //! domain 0. For `--on ssh://` a script stands in for ssh: it takes ssh's words and carries the command to that domain 0.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -113,44 +113,6 @@ fn stand_in(machine: &Machine<'_>) -> Outcome<String> {
     let step = "make a stand-in for ssh";
     let folder = machine.scratch().join("path");
     fs::create_dir_all(&folder).step(step)?;
-    let token = fs::read_to_string(machine.instance().run().join("token")).step(step)?;
-    let script = format!(
-        "#!/bin/bash\n\
-         while [ \"$1\" != -- ]; do shift; done; shift 2\n\
-         exec 3<>/dev/tcp/127.0.0.1/{}\n\
-         printf '%s pipe %s\\n' {} \"$(printf %s \"$*\" | base64 -w0)\" >&3\n\
-         exec {}/pump 3<&3\n",
-        machine.instance().record().port,
-        token.trim(),
-        folder.display(),
-    );
-    program(&folder.join("ssh"), &script)?;
-    program(&folder.join("pump"), PUMP)?;
+    machine.instance().stand_in_for_ssh(&folder).step(step)?;
     Ok(format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default()))
-}
-
-/// Carries bytes both ways at once, and takes the status from the end: in perl, which Debian and Ubuntu always have.
-const PUMP: &str = r#"#!/usr/bin/perl
-use strict; use IO::Handle; use Socket;
-open(my $net, '+<&=', 3) or die; binmode $net; binmode STDIN; binmode STDOUT;
-if (my $child = fork) {
-  my ($all, $part) = ('', '');
-  while (sysread($net, $part, 65536)) {
-    $all .= $part;
-    my $mark = rindex $all, "\x01";
-    my $out = $mark < 0 ? length $all : $mark;
-    if ($out) { syswrite(STDOUT, substr($all, 0, $out)); $all = substr($all, $out); }
-  }
-  kill 9, $child;
-  $all =~ s/\x01RC=(\d+)\n\z// or exit 255;
-  my $status = $1; syswrite(STDOUT, $all); exit $status;
-}
-while (sysread(STDIN, my $part, 65536)) { syswrite($net, $part); }
-shutdown($net, 1);
-"#;
-
-fn program(file: &Path, text: &str) -> Outcome {
-    let step = file.display().to_string();
-    fs::write(file, text).step(&step)?;
-    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).step(&step)
 }
