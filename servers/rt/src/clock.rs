@@ -30,8 +30,10 @@ fn page() -> Memory {
     }
 }
 
-/// The processor's time-stamp counter, read after everything before.
-fn counter() -> u64 {
+/// The processor's time-stamp counter, read after everything before. Its rate is that of the machine.
+#[inline(always)]
+#[must_use]
+pub fn counter() -> u64 {
     // SAFETY: SSE2 is part of every x86-64.
     unsafe { core::arch::x86_64::_mm_lfence() };
     // SAFETY: the kernel leaves the instruction to user space (CR4.TSD is clear).

@@ -227,6 +227,8 @@ pub enum BenchName {
     Http,
     /// Instructions of each trap, with QEMU counting them.
     Ipc,
+    /// Instructions of digests, ciphers, checksums and copies in a server.
+    Vectors,
 }
 
 /// `console`.

@@ -5,6 +5,7 @@
 
 mod ab;
 mod boot;
+mod counted;
 mod figure;
 mod ground;
 mod http;
@@ -13,6 +14,7 @@ mod moments;
 mod ping;
 mod samples;
 mod status;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -36,6 +38,7 @@ pub fn bench(args: &Bench) -> Result<ExitCode> {
             BenchName::Boot => boot::figures(args, &screen)?,
             BenchName::Http => http::figures(args, &screen)?,
             BenchName::Ipc => ipc::figures(args, &screen)?,
+            BenchName::Vectors => vectors::figures(args, &screen)?,
         };
         tell(&figures, args.json);
     }

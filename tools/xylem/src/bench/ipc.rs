@@ -1,25 +1,18 @@
-//! `bench ipc`: the instructions of each trap, counted by QEMU while the domain runs under Xen.
+//! `bench ipc`: the instructions of each trap, counted by QEMU while the domain runs under Xen (see [`counted`]).
 //!
-//! With `-icount shift=0` QEMU's time goes on by one nanosecond an instruction, and the time-stamp counter with it; Xen passes
-//! it on as it is. The system `meter` reads it before and after each trap, 1,000 times. What a reading takes (`clock`, the
-//! same window with nothing in it) is subtracted; there is no loop inside a window. A loop of known length must count as
-//! what it is, or nothing is told.
-//!
-//! Counts are the same from run to run; a kernel or a server that was compiled otherwise has others.
+//! A loop of known length must count as what it is, or nothing is told. Counts are the same from run to run; a kernel or a
+//! server that was compiled otherwise has others.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use rig::direct::{self, Boot};
-use rig::{Cache, Progress};
+use rig::Progress;
 
 use super::Figure;
+use super::counted::{self, Counts};
 use crate::args::Bench;
 use crate::failure::{Context, Failure, Result};
 use crate::system;
 
-/// What the run may take.
-const LIMIT: Duration = Duration::from_secs(300);
 /// Instructions of the loop of known length.
 const LOOP: u32 = 2001;
 /// A figure may be this much above what it was.
@@ -43,9 +36,6 @@ const KNOWN: [Known; 13] = [
     ("fault", None, None),
     ("server", None, None),
 ];
-
-/// Median, least and most of a figure's samples.
-type Counts = [u32; 3];
 
 /// The figures.
 ///
@@ -91,80 +81,42 @@ fn compare(before: &BTreeMap<String, f64>, now: &BTreeMap<String, Counts>) -> Ve
     KNOWN.iter().filter_map(told).collect()
 }
 
-/// Counts everything; what a reading of the counter takes is subtracted.
+/// Counts everything.
 fn measure(is_verbose: bool, progress: &dyn Progress) -> Result<BTreeMap<String, Counts>> {
-    let packed = system::build_and_pack(&system::find("meter")?, is_verbose, progress)?;
-    let cache = Cache::open()?;
-    rig::setup(&cache, progress)?;
-    let mut boot = Boot::of(&packed.kernel);
-    boot.image = Some(&packed.image);
-    boot.machine = boot.machine.counting();
-    let mut lines = Vec::new();
-    direct::run(&cache, &boot, LIMIT, |line| {
-        if is_verbose {
-            eprintln!("{line}");
-        }
-        lines.push(line.to_owned());
-    })?;
-    read(&lines).ok_or_else(|| strange(&lines))
+    counted::measure("meter", is_verbose, progress, is_sound)
 }
 
-fn strange(lines: &[String]) -> Failure {
-    let said: Vec<&str> =
-        lines.iter().filter_map(|line| line.split_once("meter: ")).map(|it| it.1).collect();
-    Failure::Strange { who: "meter", what: "the count".into(), text: said.join("; ") }
-}
-
-/// All counts that the lines tell, if a loop of known length has its length.
-fn read(lines: &[String]) -> Option<BTreeMap<String, Counts>> {
-    let raw: BTreeMap<String, Counts> = lines.iter().filter_map(|line| figure(line)).collect();
-    let [clock, ..] = *raw.get("clock")?;
-    let without =
-        |(name, counts): (String, Counts)| (name, counts.map(|count| count.saturating_sub(clock)));
-    let counts: BTreeMap<String, Counts> = raw.into_iter().map(without).collect();
-    let sound = counts.get("loop_2000")?[0] == LOOP;
-    let complete =
-        KNOWN.iter().all(|(name, ..)| counts.get(*name).is_some_and(|[median, ..]| *median > 0));
-    (sound && complete).then_some(counts)
-}
-
-/// A line `meter: NAME MEDIAN LEAST MOST`.
-fn figure(line: &str) -> Option<(String, Counts)> {
-    let mut words = line.split_once("meter: ")?.1.split_whitespace();
-    let name = words.next()?.to_owned();
-    let mut count = || words.next()?.parse().ok();
-    Some((name, [count()?, count()?, count()?]))
+/// A loop of known length has its length, and all figures are there.
+fn is_sound(counts: &BTreeMap<String, Counts>) -> bool {
+    let length = counts.get("loop_2000").map(|[median, ..]| *median);
+    let is_there = |name| counts.get(name).is_some_and(|[median, ..]| *median > 0);
+    length == Some(LOOP) && KNOWN.iter().all(|(name, ..)| is_there(*name))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{KNOWN, compare, read};
+    use super::{Counts, KNOWN, compare, is_sound};
     use std::collections::BTreeMap;
 
-    fn lines(length: u32) -> Vec<String> {
-        let mut lines = vec![
-            "(d0) meter: clock 2 2 3".to_owned(),
-            format!("(d0) meter: loop_2000 {length} 1 1"),
-        ];
-        lines.extend(KNOWN.map(|(name, ..)| format!("(d0) meter: {name} 102 101 4000")));
-        lines
+    fn counts(length: u32) -> BTreeMap<String, Counts> {
+        let mut counts: BTreeMap<String, Counts> =
+            KNOWN.map(|(name, ..)| (name.to_owned(), [100, 99, 3998])).into();
+        counts.insert("loop_2000".into(), [length, 1, 1]);
+        counts
     }
 
     #[test]
-    fn what_a_reading_takes_is_subtracted() {
-        let counts = read(&lines(2003)).unwrap();
-        assert_eq!(counts["call"], [100, 99, 3998]);
-    }
-
-    #[test]
-    fn nothing_is_told_if_a_loop_of_known_length_has_another() {
-        assert!(read(&lines(2004)).is_none());
-        assert!(read(&lines(2003)[..9]).is_none(), "figures are missing");
+    fn nothing_is_told_if_a_loop_of_known_length_has_another_or_figures_are_missing() {
+        assert!(is_sound(&counts(2001)));
+        assert!(!is_sound(&counts(2002)));
+        let mut some = counts(2001);
+        some.remove("fault");
+        assert!(!is_sound(&some));
     }
 
     #[test]
     fn more_than_three_in_a_hundred_is_worse() {
-        let now = read(&lines(2003)).unwrap();
+        let now = counts(2001);
         let mut before: BTreeMap<String, f64> =
             KNOWN.iter().map(|(name, ..)| ((*name).to_owned(), 100.0)).collect();
         assert!(compare(&before, &now).is_empty());
