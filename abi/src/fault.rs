@@ -32,3 +32,10 @@ word_enum! {
         BadCall = 12,
     }
 }
+
+/// Word 0 of the answer to a fault: the thread goes on where it was.
+pub const RETRY: u64 = 0;
+/// Word 0 of the answer to a fault: the thread stays stopped. So does any word that is none of these.
+pub const KILL: u64 = 1;
+/// Word 0 of a manager's answer to a fault: the supervisor is to decide.
+pub const PASS: u64 = 2;

@@ -8,7 +8,7 @@ use core::ops::Range;
 use abi::Handle as HandleIndex;
 use abi::image::{Header, Segment};
 use abi::kernel::control::{
-    Access, Error, HandleKind, REGION_BOOT, REGION_CLOCK, REGION_CONSOLE, REGION_IMAGE,
+    Access, Error, HandleKind, ObjectKind, REGION_BOOT, REGION_CLOCK, REGION_CONSOLE, REGION_IMAGE,
     REGION_STORE, SEALED, SUPERVISOR_SERVER, SlotState,
 };
 use abi::layout::{BOOT_IMAGE, CLOCK, HEAP, PAGE, STACK_END, START};
@@ -110,6 +110,8 @@ impl Core<'_> {
         let count = if first.is_some() { pages } else { 0 };
         let first = first.unwrap_or(Frame(0));
         self.regions[id] = Region::fixed(first, count, flags);
+        self.hold(SUPERVISOR, ObjectKind::Region, 1)?;
+        self.hold(SUPERVISOR, ObjectKind::Frame, count)?;
         for page in 0..count {
             self.frame_own(Frame(first.0.saturating_add(page)), id);
         }
@@ -205,7 +207,7 @@ impl Core<'_> {
         if count == 0 {
             return Ok(None);
         }
-        let region = self.region_create(hardware, count, 0)?;
+        let region = self.region_create(hardware, SUPERVISOR, count, 0)?;
         while self.region_extend(hardware, region)? != 0 {}
         let mapping = Mapping { region, first: 0, count, address, access: Access::Write };
         self.map_all(hardware, server, mapping)?;

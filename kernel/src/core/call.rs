@@ -3,7 +3,7 @@
 //! A token is good for one answer: the caller must wait for this inbox, taken, in this generation; each call has a new
 //! generation. A caller runs again only by an answer, a reset of the slot, a cancel, or never.
 
-use abi::fault::FaultKind;
+use abi::fault::{FaultKind, PASS, RETRY};
 use abi::kernel::control::{HandleKind, SlotState};
 use abi::{Message, Status, Token, trap};
 
@@ -186,7 +186,7 @@ impl Core<'_> {
         self.make_ready(hardware, caller, Place::Back);
     }
 
-    /// Ends all calls that wait in a slot's queue.
+    /// Ends all calls that wait in a slot's queue; faults that wait there go to the supervisor.
     pub(super) fn fail_queued(
         &mut self,
         hardware: &mut impl Hardware,
@@ -195,11 +195,15 @@ impl Core<'_> {
     ) {
         while let Some(caller) = self.slots[slot].first_caller.some() {
             self.unqueue(slot, caller);
-            self.fail(hardware, caller, status);
+            if self.threads[caller].state == State::FaultQueued {
+                self.pass_on(hardware, caller);
+            } else {
+                self.fail(hardware, caller, status);
+            }
         }
     }
 
-    /// Ends all calls that a slot's server took.
+    /// Ends all calls that a slot's server took; faults that it took go to the supervisor.
     pub(super) fn fail_taken(
         &mut self,
         hardware: &mut impl Hardware,
@@ -208,8 +212,10 @@ impl Core<'_> {
     ) {
         for caller in self.threads.numbers() {
             let thread = &self.threads[caller];
-            if thread.state == State::Awaiting && thread.callee == slot {
-                self.fail(hardware, caller, status);
+            match thread.state {
+                State::Awaiting if thread.callee == slot => self.fail(hardware, caller, status),
+                State::Faulted if thread.callee == slot => self.pass_on(hardware, caller),
+                _ => {}
             }
         }
     }
@@ -266,13 +272,19 @@ impl Core<'_> {
         true
     }
 
-    /// Stops a thread for a reason and tells the supervisor; the supervisor's own fault ends the domain.
+    /// Stops a thread for a reason and tells who decides about it; the supervisor's own fault ends the domain.
     pub(super) fn fault(&mut self, hardware: &mut impl Hardware, thread: ThreadId, fault: Fault) {
         if self.threads[thread].own == SUPERVISOR {
             self.fatal = Some(fault.into());
             return;
         }
         self.threads[thread].fault = Some(fault);
+        let handler = self.handler(self.threads[thread].own);
+        self.present(hardware, thread, handler, State::FaultQueued);
+    }
+
+    /// Hands a fault that a manager did not or cannot decide to the supervisor.
+    fn pass_on(&mut self, hardware: &mut impl Hardware, thread: ThreadId) {
         self.present(hardware, thread, SUPERVISOR, State::FaultQueued);
     }
 
@@ -291,8 +303,11 @@ impl Core<'_> {
     }
 
     fn answer_fault(&mut self, hardware: &mut impl Hardware, thread: ThreadId, verdict: u64) {
+        if verdict == PASS && self.threads[thread].callee != SUPERVISOR {
+            return self.pass_on(hardware, thread);
+        }
         self.threads[thread].fault = None;
-        if verdict == 0 {
+        if verdict == RETRY {
             self.threads[thread].turn = 0;
             self.make_ready(hardware, thread, Place::Back);
         } else {

@@ -140,7 +140,7 @@ impl Core<'_> {
                 let prints = bits != 0 || server.0 == SUPERVISOR_SERVER;
                 Ok(if prints { CALL | DEBUG } else { CALL })
             }
-            HandleKind::Control => only(server.0 == SUPERVISOR_SERVER).map(|()| CALL),
+            HandleKind::Control => only(object == self.threads[server].own.0).map(|()| CALL),
             HandleKind::Empty | HandleKind::Stale => Err(Error::Invalid),
         }
     }

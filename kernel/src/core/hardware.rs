@@ -100,21 +100,25 @@ pub trait Hardware {
     /// # Errors
     /// No page for its top table.
     fn space_create(&mut self, server: u16) -> Result<u64, TablesExhausted>;
-    /// Maps one page; the core made sure that the address is free, in range and aligned.
+    /// Maps one page; the core made sure that the address is free, in range and aligned. `tables` is what `space_lookup` said.
     ///
     /// # Errors
-    /// No page for a table; nothing was mapped.
+    /// Not enough pages for tables; nothing was mapped, and none taken.
     fn space_map(
         &mut self,
         server: u16,
         address: u64,
         frame: Frame,
         access: Access,
+        tables: u32,
     ) -> Result<(), TablesExhausted>;
     /// Unmaps one page and says which it was; gone from the translation buffer when the call returns.
     fn space_unmap(&mut self, server: u16, address: u64) -> Option<(Frame, Access)>;
     /// What is mapped at an address.
-    fn space_lookup(&mut self, server: u16, address: u64) -> Option<(Frame, Access)>;
+    ///
+    /// # Errors
+    /// Nothing: how many pages of tables a mapping there would take.
+    fn space_lookup(&mut self, server: u16, address: u64) -> Result<(Frame, Access), u32>;
     /// The first mapped page at or above `address`, looking at a bounded number of table entries: `Ok(None)` if there is
     /// none at all, `Err(next)` if the search must go on from `next`.
     fn space_next(

@@ -12,12 +12,14 @@
 pub mod account;
 pub mod boot;
 mod call;
+mod control;
 pub mod frame;
 pub mod handle;
 pub mod hardware;
 mod inbox;
 mod interfaces;
 pub mod port;
+pub mod quota;
 pub mod region;
 pub mod schedule;
 mod server;
@@ -36,6 +38,7 @@ use frame::{FrameInfo, FreeFrames};
 use handle::Handle;
 use hardware::{Exception, Frame, Hardware, Vcpu};
 use port::{Channel, Port};
+use quota::Holdings;
 use region::Region;
 use schedule::Processor;
 use slot::Slot;
@@ -66,6 +69,8 @@ pub const CHANNELS: usize = 1024;
 pub struct Tables<'a> {
     /// `counts.slots` of them.
     pub slots: &'a mut [Slot],
+    /// `counts.slots` of them.
+    pub holdings: &'a mut [Holdings],
     /// `counts.servers`.
     pub threads: &'a mut [Thread],
     /// `counts.handles`.
@@ -97,6 +102,7 @@ pub fn bytes(counts: &Counts, vcpus: usize, frames: usize) -> usize {
         usize::try_from(count).unwrap_or(usize::MAX)
     }
     array::<Slot>(wide(counts.slots))
+        + array::<Holdings>(wide(counts.slots))
         + array::<Thread>(wide(counts.servers))
         + array::<Handle>(wide(counts.handles))
         + array::<Region>(wide(counts.regions))
@@ -112,6 +118,7 @@ pub fn bytes(counts: &Counts, vcpus: usize, frames: usize) -> usize {
 #[derive(Debug)]
 pub struct Core<'a> {
     slots: Table<'a, SlotId, Slot>,
+    holdings: Table<'a, SlotId, Holdings>,
     threads: Table<'a, ThreadId, Thread>,
     regions: Table<'a, RegionId, Region>,
     ports: Table<'a, PortId, Port>,
@@ -140,6 +147,7 @@ impl<'a> Core<'a> {
     pub fn new(tables: Tables<'a>) -> Self {
         Self {
             slots: Table::new(tables.slots),
+            holdings: Table::new(tables.holdings),
             threads: Table::new(tables.threads),
             regions: Table::new(tables.regions),
             ports: Table::new(tables.ports),

@@ -3,7 +3,7 @@
 //! An event masks its channel; the port then is in its slot's list until the owner's next wait lets events come again, or
 //! until later if the port is held. A port that is open and not in the list is unmasked.
 
-use abi::kernel::control::{NO_PEER, PortKind};
+use abi::kernel::control::{self, NO_PEER, ObjectKind, PortKind};
 use abi::kernel::port::Error;
 
 use super::Core;
@@ -232,13 +232,18 @@ impl Core<'_> {
     }
 
     /// Says what a closed port is bound to, and whose bits it sets; an open one can be told what it is told already.
-    pub(super) fn port_configure(&mut self, id: PortId, setup: Port) -> bool {
-        let port = &mut self.ports[id];
+    pub(super) fn port_configure(&mut self, id: PortId, setup: Port) -> Result<(), control::Error> {
+        let port = self.ports[id];
         if port.open {
-            return (port.kind, port.peer, port.slot, port.bits)
+            let same = (port.kind, port.peer, port.slot, port.bits)
                 == (setup.kind, setup.peer, setup.slot, setup.bits);
+            return if same { Ok(()) } else { Err(control::Error::Invalid) };
         }
-        *port = setup;
-        true
+        if port.slot != setup.slot {
+            self.hold(setup.slot, ObjectKind::Port, 1)?;
+            self.release(port.slot, ObjectKind::Port, 1);
+        }
+        self.ports[id] = setup;
+        Ok(())
     }
 }

@@ -4,11 +4,14 @@
 //! are a run of frames and need none. A sealed region has no writable mapping and never gets one.
 
 use abi::kernel::PAGES_PER_CALL;
-use abi::kernel::control::{Access, Error, GRANTABLE, KEEP, REGIONS_FIXED, SEALED, WIRE};
+use abi::kernel::control::{
+    Access, Error, GRANTABLE, KEEP, MADE, ObjectKind, REGIONS_FIXED, SEALED, WIRE,
+};
 
 use super::Core;
 use super::hardware::{Frame, Hardware};
-use super::table::RegionId;
+use super::slot::SUPERVISOR;
+use super::table::{Number, RegionId, SlotId};
 use super::thread::Life;
 
 /// Internal flag: a page that Xen or the kernel writes; it can be mapped for reading alone.
@@ -16,12 +19,12 @@ pub const WATCHED: u32 = 1 << 16;
 /// Internal flag: a page shared with another domain; it can be mapped for reading and writing, and not be sealed.
 pub const DEVICE: u32 = 1 << 17;
 /// The flags that `region_info` tells.
-const PUBLIC: u32 = GRANTABLE | WIRE | KEEP | SEALED;
+const PUBLIC: u32 = GRANTABLE | WIRE | KEEP | SEALED | MADE;
 /// Entries of an index page.
 const ENTRIES: u32 = 1024;
 
 /// A region.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct Region {
     /// Pages that it is to have.
@@ -42,12 +45,35 @@ pub struct Region {
     pub depth: u8,
     /// Whether it exists.
     pub life: Life,
+    /// The slot that it counts for.
+    pub holder: SlotId,
+}
+
+const _: () = assert!(size_of::<Region>() == 32);
+
+impl Default for Region {
+    fn default() -> Self {
+        Self {
+            pages: 0,
+            present: 0,
+            root: 0,
+            flags: 0,
+            maps: 0,
+            writable: 0,
+            grants: 0,
+            depth: 0,
+            life: Life::Free,
+            holder: SlotId::NONE,
+        }
+    }
 }
 
 impl Region {
     /// A region made at boot over a run of frames.
     pub fn fixed(first: Frame, pages: u32, flags: u32) -> Self {
-        Self { pages, present: pages, root: first.0, flags, life: Life::Live, ..Self::default() }
+        let (present, root) = (pages, first.0);
+        let (life, holder) = (Life::Live, SUPERVISOR);
+        Self { pages, present, root, flags, life, holder, ..Self::default() }
     }
 
     /// Whether its pages may be mapped so.
@@ -80,10 +106,11 @@ fn place(page: u32) -> (u16, u16) {
 const PAGES_MOST: u32 = ENTRIES * ENTRIES;
 
 impl Core<'_> {
-    /// Makes a region without memory.
+    /// Makes a region without memory, which counts for a slot.
     pub(super) fn region_create(
         &mut self,
         hardware: &mut impl Hardware,
+        holder: SlotId,
         pages: u32,
         flags: u32,
     ) -> Result<RegionId, Error> {
@@ -97,10 +124,27 @@ impl Core<'_> {
             2..=ENTRIES => 1,
             _ => 2,
         };
-        let root = if depth == 0 { 0 } else { hardware.index_take().map_err(|_| Error::Memory)? };
-        self.regions[id] =
-            Region { pages, root, flags, depth, life: Life::Live, ..Region::default() };
+        self.hold(holder, ObjectKind::Region, 1)?;
+        let root = if depth == 0 { Ok(0) } else { self.index_take(hardware, holder) };
+        let root = root.inspect_err(|_| self.release(holder, ObjectKind::Region, 1))?;
+        let life = Life::Live;
+        self.regions[id] = Region { pages, root, flags, depth, life, holder, ..Region::default() };
         Ok(id)
+    }
+
+    /// Takes an index page, for a slot.
+    fn index_take(&mut self, hardware: &mut impl Hardware, holder: SlotId) -> Result<u32, Error> {
+        self.hold(holder, ObjectKind::Table, 1)?;
+        hardware.index_take().map_err(|_| {
+            self.release(holder, ObjectKind::Table, 1);
+            Error::Memory
+        })
+    }
+
+    /// Gives an index page of a slot back.
+    fn index_give(&mut self, hardware: &mut impl Hardware, holder: SlotId, page: u32) {
+        hardware.index_give(page);
+        self.release(holder, ObjectKind::Table, 1);
     }
 
     /// Gives a region up to 32 zeroed pages; returns how many are missing still.
@@ -127,22 +171,16 @@ impl Core<'_> {
     }
 
     fn extend_by_page(&mut self, hardware: &mut impl Hardware, id: RegionId) -> Result<(), Error> {
-        let Region { present, root, depth, .. } = self.regions[id];
-        let (high, low) = place(present);
-        let leaf = match (depth, low) {
-            (2, 0) => {
-                if self.frames_free == 0 {
-                    return Err(Error::Memory);
-                }
-                let leaf = hardware.index_take().map_err(|_| Error::Memory)?;
-                hardware.index_write(root, high, leaf);
-                leaf
-            }
-            (2, _) => hardware.index_read(root, high),
-            _ => root,
-        };
+        let Region { present, holder, .. } = self.regions[id];
+        if self.frames_free == 0 {
+            return Err(Error::Memory);
+        }
+        self.hold(holder, ObjectKind::Frame, 1)?;
+        let leaf = self.leaf(hardware, id);
+        let leaf = leaf.inspect_err(|_| self.release(holder, ObjectKind::Frame, 1))?;
         let frame = self.frame_take(id).ok_or(Error::Memory)?;
         hardware.zero(frame);
+        let (Region { depth, .. }, (_, low)) = (self.regions[id], place(present));
         if depth == 0 {
             self.regions[id].root = frame.0;
         } else {
@@ -150,6 +188,21 @@ impl Core<'_> {
         }
         self.regions[id].present += 1;
         Ok(())
+    }
+
+    /// The index page that the next page of a region is to be noted in.
+    fn leaf(&mut self, hardware: &mut impl Hardware, id: RegionId) -> Result<u32, Error> {
+        let Region { present, root, depth, holder, .. } = self.regions[id];
+        let (high, low) = place(present);
+        match (depth, low) {
+            (2, 0) => {
+                let leaf = self.index_take(hardware, holder)?;
+                hardware.index_write(root, high, leaf);
+                Ok(leaf)
+            }
+            (2, _) => Ok(hardware.index_read(root, high)),
+            _ => Ok(root),
+        }
     }
 
     /// A page of a region, if it has that many.
@@ -206,33 +259,35 @@ impl Core<'_> {
             }
             self.shrink_by_page(hardware, id);
         }
-        let Region { present, root, depth, .. } = self.regions[id];
+        let Region { present, root, depth, holder, .. } = self.regions[id];
         if present == 0 {
             if depth != 0 {
-                hardware.index_give(root);
+                self.index_give(hardware, holder, root);
             }
+            self.release(holder, ObjectKind::Region, 1);
             self.regions[id] = Region::default();
         }
         Ok(present)
     }
 
     fn shrink_by_page(&mut self, hardware: &mut impl Hardware, id: RegionId) {
-        let Region { present, root, depth, .. } = self.regions[id];
+        let Region { present, root, depth, holder, .. } = self.regions[id];
         let last = present.saturating_sub(1);
         if let Some(frame) = self.region_frame(hardware, id, last) {
             self.frame_give(frame);
+            self.release(holder, ObjectKind::Frame, 1);
         }
         if let (2, (high, 0)) = (depth, place(last)) {
             let leaf = hardware.index_read(root, high);
-            hardware.index_give(leaf);
+            self.index_give(hardware, holder, leaf);
         }
         self.regions[id].present = last;
     }
 
-    /// Size, flags and mappings.
-    pub(super) fn region_info(&self, id: RegionId) -> (u32, u32, u32) {
-        let region = &self.regions[id];
-        (region.pages, region.flags & PUBLIC, region.maps)
+    /// Size, flags, mappings and holder.
+    pub(super) fn region_info(&self, id: RegionId) -> (u32, u32, u32, u16) {
+        let Region { pages, flags, maps, holder, .. } = self.regions[id];
+        (pages, flags & PUBLIC, maps, holder.raw())
     }
 
     /// The region, if it exists and is not being freed.

@@ -4,7 +4,7 @@
 //! number is free again only then; the generation of its thread goes on, so no token of the old one is good for the new one.
 
 use abi::kernel::PAGES_PER_CALL;
-use abi::kernel::control::{Error, HandleKind, SUPERVISOR_SERVER, SlotState};
+use abi::kernel::control::{Error, HandleKind, ObjectKind, SUPERVISOR_SERVER, SlotState};
 use abi::layout::{PAGE, USER_END};
 use abi::{Status, Token, token::Kind, trap::BIT_TIMER};
 
@@ -30,7 +30,7 @@ impl Core<'_> {
         let free = |id: &ThreadId| self.threads[*id].life == Life::Free;
         let id = self.threads.numbers().find(free).ok_or(Error::Exhausted)?;
         let first = self.handles_gap(handles).ok_or(Error::Exhausted)?;
-        let space = hardware.space_create(id.0).map_err(|_| Error::Memory)?;
+        let space = self.space_create(hardware, id, slot, handles)?;
         let generation = Token::from_bits(self.threads[id].token).generation();
         let slot_of = self.slots[slot];
         self.threads[id] = Thread {
@@ -44,6 +44,7 @@ impl Core<'_> {
             vcpu: slot_of.vcpu,
             priority: slot_of.priority,
             life: Life::Live,
+            tables: 1,
             ..Thread::default()
         };
         self.slots[slot].server = id;
@@ -51,6 +52,31 @@ impl Core<'_> {
             *own = Handle::new(HandleKind::Own, CALL, 0);
         }
         Ok(id)
+    }
+
+    /// Makes a server's space, and counts the server, its handles and the space's top table for its slot.
+    fn space_create(
+        &mut self,
+        hardware: &mut impl Hardware,
+        id: ThreadId,
+        slot: SlotId,
+        handles: u16,
+    ) -> Result<u64, Error> {
+        let parts = [
+            (ObjectKind::Server, 1),
+            (ObjectKind::Handle, u32::from(handles)),
+            (ObjectKind::Table, 1),
+        ];
+        for (held, (kind, count)) in parts.into_iter().enumerate() {
+            if let Err(refused) = self.hold(slot, kind, count) {
+                parts.iter().take(held).for_each(|(kind, count)| self.release(slot, *kind, *count));
+                return Err(refused);
+            }
+        }
+        hardware.space_create(id.0).map_err(|_| {
+            parts.iter().for_each(|(kind, count)| self.release(slot, *kind, *count));
+            Error::Memory
+        })
     }
 
     /// Takes a server apart, some pages at a time; true when it is gone.
@@ -70,7 +96,10 @@ impl Core<'_> {
         {
             return Ok(false);
         }
-        let token = self.threads[id].token;
+        let Thread { token, own, tables, handles_count, .. } = self.threads[id];
+        self.release(own, ObjectKind::Server, 1);
+        self.release(own, ObjectKind::Handle, u32::from(handles_count));
+        self.release(own, ObjectKind::Table, tables);
         self.threads[id] = Thread { token, ..Thread::default() };
         Ok(true)
     }
@@ -130,15 +159,38 @@ impl Core<'_> {
         thread.registers = TrapRegisters { rip, rsp, ..TrapRegisters::default() };
         thread.saved = Saved::Frame;
         thread.payer = thread.own;
+        thread.begun = true;
         thread.slice = SLICE;
         thread.turn = 0;
         self.make_ready(hardware, id, Place::Back);
         Ok(())
     }
 
+    /// Lets a stopped thread go on where it was stopped. It may have waited for its timer, which the stop disarmed.
+    pub(super) fn thread_resume(
+        &mut self,
+        hardware: &mut impl Hardware,
+        id: ThreadId,
+    ) -> Result<(), Error> {
+        let Thread { state, begun, inbox, own, .. } = self.threads[id];
+        if state != State::Stopped || !begun || !self.is_off_processors(id) {
+            return Err(Error::Invalid);
+        }
+        let thread = &mut self.threads[id];
+        thread.payer = own;
+        thread.turn = 0;
+        self.raise(hardware, inbox, BIT_TIMER);
+        self.make_ready(hardware, id, Place::Back);
+        Ok(())
+    }
+
     /// Stops a thread wherever it is.
     pub(super) fn stop(&mut self, hardware: &mut impl Hardware, id: ThreadId) {
+        let calling = matches!(self.threads[id].state, State::Queued | State::Awaiting);
         self.withdraw(hardware, id);
+        if calling {
+            self.finish(id, Status::Cancelled);
+        }
         let thread = &mut self.threads[id];
         thread.fault = None;
         thread.deadline = 0;

@@ -4,12 +4,12 @@
 //! regions have no writable mapping.
 
 use abi::kernel::PAGES_PER_CALL;
-use abi::kernel::control::{Access, Error};
+use abi::kernel::control::{Access, Error, ObjectKind};
 use abi::layout::{PAGE, USER_END};
 
 use super::Core;
 use super::hardware::{Frame, Hardware};
-use super::table::{RegionId, ThreadId};
+use super::table::{RegionId, SlotId, ThreadId};
 
 /// Pages to be mapped.
 #[derive(Clone, Copy, Debug)]
@@ -70,15 +70,21 @@ impl Core<'_> {
         page: u32,
     ) -> Result<(), Error> {
         let address = mapping.address + u64::from(page) * PAGE;
-        if hardware.space_lookup(server.0, address).is_some() {
+        let Err(tables) = hardware.space_lookup(server.0, address) else {
             return Err(Error::Mapped);
-        }
+        };
         let frame = self.region_frame(hardware, mapping.region, mapping.first + page);
         let frame = frame.ok_or(Error::Invalid)?;
         if self.regions[mapping.region].maps == u32::MAX {
             return Err(Error::Exhausted);
         }
-        hardware.space_map(server.0, address, frame, mapping.access).map_err(|_| Error::Memory)?;
+        let own = self.threads[server].own;
+        self.hold(own, ObjectKind::Table, tables)?;
+        hardware.space_map(server.0, address, frame, mapping.access, tables).map_err(|_| {
+            self.release(own, ObjectKind::Table, tables);
+            Error::Memory
+        })?;
+        self.threads[server].tables += tables;
         let region = &mut self.regions[mapping.region];
         region.maps += 1;
         region.writable += u32::from(mapping.access == Access::Write);
@@ -89,20 +95,29 @@ impl Core<'_> {
         Ok(())
     }
 
-    /// Unmaps what is mapped at up to 32 addresses; returns how many addresses were done.
+    /// Unmaps what is mapped at up to 32 addresses; returns how many addresses were done. For a manager it ends at the first
+    /// page that is not of a region which that one made.
     pub(super) fn unmap(
         &mut self,
         hardware: &mut impl Hardware,
         server: ThreadId,
         address: u64,
         count: u32,
+        manager: Option<SlotId>,
     ) -> Result<u32, Error> {
         let count = count.min(PAGES_PER_CALL);
         if !is_user(address, count) {
             return Err(Error::Address);
         }
         for page in 0..count {
-            self.unmap_page(hardware, server, address + u64::from(page) * PAGE);
+            let address = address + u64::from(page) * PAGE;
+            if let Some(manager) = manager
+                && let Ok((frame, _)) = hardware.space_lookup(server.0, address)
+                && !self.frame_region(frame).is_some_and(|id| self.made_by(manager, id))
+            {
+                return if page == 0 { Err(Error::NotAllowed) } else { Ok(page) };
+            }
+            self.unmap_page(hardware, server, address);
         }
         Ok(count)
     }

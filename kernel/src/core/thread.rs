@@ -142,6 +142,8 @@ pub struct Thread {
     pub life: Life,
     /// Next in the list that it is in.
     pub next: ThreadId,
+    /// Whether it was ever started: its registers are its own then.
+    pub begun: bool,
     /// Badge of the wire that it called through.
     pub badge: u32,
     /// Calls made.
@@ -160,6 +162,8 @@ pub struct Thread {
     pub cursor: u64,
     /// Pages mapped in its space.
     pub pages: u32,
+    /// Pages of its space's tables.
+    pub tables: u32,
     /// Its fault (FaultQueued, Faulted).
     pub fault: Option<Fault>,
 }
@@ -208,6 +212,7 @@ impl Default for Thread {
             saved: Saved::Frame,
             life: Life::Free,
             next: ThreadId::NONE,
+            begun: false,
             badge: 0,
             calls: 0,
             taken: 0,
@@ -217,6 +222,7 @@ impl Default for Thread {
             deadline: 0,
             cursor: 0,
             pages: 0,
+            tables: 0,
             fault: None,
         }
     }

@@ -3,13 +3,13 @@
 //! A page whose grant the peer still holds stays where it is: its region cannot be freed, and the reference stays in use.
 
 use abi::kernel::PAGES_PER_CALL;
-use abi::kernel::control::{self, Access, GRANTABLE, NO_PEER};
+use abi::kernel::control::{self, Access, GRANTABLE, NO_PEER, ObjectKind};
 use abi::kernel::window::Error;
 use abi::layout::PAGE;
 
 use super::Core;
 use super::hardware::{Frame, Hardware};
-use super::table::{RegionId, ThreadId, WindowId};
+use super::table::{RegionId, SlotId, ThreadId, WindowId};
 
 /// Grant references below this are not ours (Xen public/grant_table.h, `GNTTAB_NR_RESERVED_ENTRIES`); entry `n` of the array
 /// of grants is reference `n + GRANTS_RESERVED`.
@@ -32,11 +32,13 @@ pub struct Window {
     pub cursor: u32,
     /// Peer domain.
     pub peer: u16,
+    /// The slot that it counts for; none until it is set up.
+    pub holder: SlotId,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { first: 0, count: 0, live: 0, cursor: 0, peer: NO_PEER }
+        Self { first: 0, count: 0, live: 0, cursor: 0, peer: NO_PEER, holder: SlotId::NONE }
     }
 }
 
@@ -115,7 +117,7 @@ impl Core<'_> {
         if !address.is_multiple_of(PAGE) {
             return Err(Error::Page);
         }
-        let (frame, access) = hardware.space_lookup(server.0, address).ok_or(Error::Page)?;
+        let (frame, access) = hardware.space_lookup(server.0, address).map_err(|_| Error::Page)?;
         let region = self.frame_region(frame).ok_or(Error::Page)?;
         let writable = request.read_only || access == Access::Write;
         let known = self.frame_info(frame).is_some_and(|info| info.grants < u16::MAX);
@@ -199,22 +201,39 @@ impl Core<'_> {
     pub(super) fn window_configure(
         &mut self,
         id: WindowId,
+        holder: SlotId,
         count: u32,
         peer: u16,
     ) -> Result<(), control::Error> {
-        let Window { count: old, peer: old_peer, live, .. } = self.windows[id];
-        if (old, old_peer) == (count, peer) {
+        let old = self.windows[id];
+        if (old.holder, old.count, old.peer) == (holder, count, peer) {
             return Ok(());
         }
-        if live != 0 {
+        if old.live != 0 {
             return Err(control::Error::Busy);
         }
-        if old != count {
-            let first = self.grants_gap(id, count).ok_or(control::Error::Exhausted)?;
-            let window = &mut self.windows[id];
-            (window.first, window.count, window.cursor) = (first, count, 0);
+        let moved = old.holder != holder && old.holder != SlotId::NONE;
+        let first = if old.count == count { Some(old.first) } else { self.grants_gap(id, count) };
+        let first = first.filter(|_| !moved).ok_or(control::Error::Exhausted)?;
+        self.window_hold(old, holder, count)?;
+        self.windows[id] = Window { first, count, live: 0, cursor: 0, peer, holder };
+        Ok(())
+    }
+
+    /// Counts a window's references for its slot, and the window itself if it is new.
+    fn window_hold(
+        &mut self,
+        old: Window,
+        holder: SlotId,
+        count: u32,
+    ) -> Result<(), control::Error> {
+        let more = count.saturating_sub(old.count);
+        self.hold(holder, ObjectKind::Grant, more)?;
+        if old.holder == SlotId::NONE {
+            self.hold(holder, ObjectKind::Window, 1)
+                .inspect_err(|_| self.release(holder, ObjectKind::Grant, more))?;
         }
-        self.windows[id].peer = peer;
+        self.release(holder, ObjectKind::Grant, old.count.saturating_sub(count));
         Ok(())
     }
 

@@ -107,8 +107,12 @@ impl Hardware for Machine {
         address: u64,
         frame: Frame,
         access: Access,
+        tables: u32,
     ) -> Result<(), TablesExhausted> {
         let space = self.space(server).ok_or(TablesExhausted)?;
+        if tables > self.tables.free() {
+            return Err(TablesExhausted);
+        }
         space.map(&mut self.tables, address, frame, access)
     }
 
@@ -116,8 +120,9 @@ impl Hardware for Machine {
         self.space(server)?.unmap(self.tables.view(), address)
     }
 
-    fn space_lookup(&mut self, server: u16, address: u64) -> Option<(Frame, Access)> {
-        self.space(server)?.lookup(self.tables.view(), address)
+    fn space_lookup(&mut self, server: u16, address: u64) -> Result<(Frame, Access), u32> {
+        let space = self.space(server).ok_or(0_u32)?;
+        space.lookup(self.tables.view(), address)
     }
 
     fn space_next(

@@ -136,6 +136,7 @@ fn tables(
     let counts = &header.counts;
     Some(Tables {
         slots: array(objects, counts.slots as usize)?,
+        holdings: array(objects, counts.slots as usize)?,
         threads: array(objects, counts.servers as usize)?,
         handles: array(objects, counts.handles as usize)?,
         regions: array(objects, counts.regions as usize)?,

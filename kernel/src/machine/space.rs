@@ -6,10 +6,8 @@
 use abi::kernel::control::Access;
 use abi::layout::{PAGE, USER_END};
 use x86_64::registers::control::{Cr3, Cr3Flags};
-use x86_64::structures::paging::mapper::{MappedPageTable, TranslateResult};
-use x86_64::structures::paging::{
-    Mapper, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB, Translate,
-};
+use x86_64::structures::paging::mapper::MappedPageTable;
+use x86_64::structures::paging::{Mapper, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB};
 use x86_64::{PhysAddr, VirtAddr};
 
 use super::paging::KernelTables;
@@ -105,20 +103,30 @@ impl Space {
 
     /// Unmaps a page; says which it was.
     pub fn unmap(self, view: View, address: u64) -> Option<(Frame, Access)> {
-        let found = self.lookup(view, address)?;
+        let found = self.lookup(view, address).ok()?;
         let (_, flush) = self.mapper(view).unmap(page(address)).ok()?;
         flush.flush();
         Some(found)
     }
 
-    /// What is mapped at an address.
-    pub fn lookup(self, view: View, address: u64) -> Option<(Frame, Access)> {
-        match self.mapper(view).translate(VirtAddr::new_truncate(address)) {
-            TranslateResult::Mapped { frame: found, flags, .. } => {
-                Some((frame(found.start_address()), access(flags)))
+    /// What is mapped at an address, or the number of tables that are missing there.
+    ///
+    /// # Errors
+    /// Nothing is mapped there.
+    pub fn lookup(self, view: View, address: u64) -> Result<(Frame, Access), u32> {
+        let page = page(address);
+        let indexes = [page.p4_index(), page.p3_index(), page.p2_index(), page.p1_index()];
+        let mut at = self.top;
+        let mut flags = PageTableFlags::empty();
+        for (level, index) in (0..4).rev().zip(indexes) {
+            // SAFETY: tables of a space are in the pool and are only read here.
+            let entry = &unsafe { view.table(at) }[index];
+            if !entry.flags().contains(PageTableFlags::PRESENT) {
+                return Err(level);
             }
-            _ => None,
+            (at, flags) = (entry.addr(), entry.flags());
         }
+        Ok((frame(at), access(flags)))
     }
 
     /// The first mapped page at or above an address; `Err` says where to go on after a bounded search.
@@ -141,20 +149,10 @@ impl Space {
 
     /// What is mapped at an address, or the first address after the hole that it is in.
     fn look(self, view: View, address: u64) -> Result<(Frame, Access), u64> {
-        let page = page(address);
-        let indexes = [page.p4_index(), page.p3_index(), page.p2_index(), page.p1_index()];
-        let mut at = self.top;
-        let mut flags = PageTableFlags::empty();
-        for (level, index) in (0..4).rev().zip(indexes) {
-            // SAFETY: tables of a space are in the pool and are only read here.
-            let entry = &unsafe { view.table(at) }[index];
-            if !entry.flags().contains(PageTableFlags::PRESENT) {
-                let span = PAGE << (9 * level);
-                return Err((address & !(span - 1)) + span);
-            }
-            (at, flags) = (entry.addr(), entry.flags());
-        }
-        Ok((frame(at), access(flags)))
+        self.lookup(view, address).map_err(|level| {
+            let span = PAGE << (9 * level);
+            (address & !(span - 1)) + span
+        })
     }
 
     /// Frees some of the tables, in which no page is mapped any more; true when all are freed, the top table included.

@@ -20,6 +20,7 @@ pub fn check(core: &Core<'_>, model: &mut Model) {
     ports(core, model);
     memory(core, model);
     tables(core, model);
+    super::holdings::check(core, model);
 }
 
 fn caller_queue(core: &Core<'_>, slot: SlotId) -> Vec<ThreadId> {

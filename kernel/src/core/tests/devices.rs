@@ -26,7 +26,7 @@ const ROOT: ThreadId = ThreadId(0);
 fn driver() -> (World, ThreadId) {
     let (mut w, server) = pair();
     configure(&mut w, 7);
-    w.core.window_configure(WINDOW, 16, 7).unwrap();
+    w.core.window_configure(WINDOW, SlotId(1), 16, 7).unwrap();
     w.wire(server, 2, HandleKind::Port, 0, 0, 0);
     w.wire(server, 3, HandleKind::Window, 0, 0, 0);
     w.wait(ROOT);
@@ -36,7 +36,7 @@ fn driver() -> (World, ThreadId) {
 
 fn configure(w: &mut World, peer: u16) -> bool {
     let setup = Port { kind: PortKind::Peer, peer, slot: SlotId(1), bits: 8, ..Port::default() };
-    w.core.port_configure(PORT, setup)
+    w.core.port_configure(PORT, setup).is_ok()
 }
 
 fn open(w: &mut World, server: ThreadId) -> u32 {
@@ -48,7 +48,7 @@ fn open(w: &mut World, server: ThreadId) -> u32 {
 /// Maps a grantable region and grants its first pages by the references 0.. of the first window.
 pub fn granted(w: &mut World, server: ThreadId, count: u32) -> RegionId {
     if w.core.window_extent(WINDOW).1 == 0 {
-        w.core.window_configure(WINDOW, 16, 7).unwrap();
+        w.core.window_configure(WINDOW, SlotId(1), 16, 7).unwrap();
     }
     let id = region(w, 4, GRANTABLE);
     map(w, server, id, AT, 4, Access::Write).unwrap();
@@ -217,7 +217,7 @@ fn what_may_not_be_granted_is_refused_whole() {
 #[test]
 fn a_window_without_a_peer_grants_nothing() {
     let (mut w, server) = driver();
-    w.core.window_configure(WINDOW, 16, NO_PEER).unwrap();
+    w.core.window_configure(WINDOW, SlotId(1), 16, NO_PEER).unwrap();
     let id = region(&mut w, 1, GRANTABLE);
     map(&mut w, server, id, AT, 1, Access::Write).unwrap();
     assert_eq!(
@@ -239,11 +239,11 @@ fn granted_pages_are_pinned_until_the_peer_lets_go() {
     assert_eq!(w.core.window_reset(&mut w.model, WINDOW), 1);
     audit::check(&w.core, &mut w.model);
     assert_eq!(w.core.region_free(&mut w.model, id), Err(control::Error::Busy));
-    assert_eq!(w.core.window_configure(WINDOW, 16, 9), Err(control::Error::Busy));
+    assert_eq!(w.core.window_configure(WINDOW, SlotId(1), 16, 9), Err(control::Error::Busy));
     w.model.held.clear();
     assert_eq!(w.core.window_reset(&mut w.model, WINDOW), 0);
     assert_eq!(w.core.region_free(&mut w.model, id), Ok(0));
-    assert_eq!(w.core.window_configure(WINDOW, 16, 9), Ok(()));
+    assert_eq!(w.core.window_configure(WINDOW, SlotId(1), 16, 9), Ok(()));
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn references_a_peer_keeps_do_not_stop_the_reset_of_others() {
     let counts = abi::image::Counts { grants: 80, ..super::world::COUNTS };
     let mut w = World::boot_with(counts, 1);
     let server = w.server(1, 10);
-    w.core.window_configure(WINDOW, 80, 7).unwrap();
+    w.core.window_configure(WINDOW, SlotId(1), 80, 7).unwrap();
     let id = region(&mut w, 80, GRANTABLE);
     for first in [0, 32, 64] {
         let (count, address) = (32.min(80 - first), AT + u64::from(first) * PAGE);
@@ -275,12 +275,12 @@ fn references_a_peer_keeps_do_not_stop_the_reset_of_others() {
 fn windows_share_the_references_without_overlap() {
     let (mut w, _) = driver();
     let other = WindowId(1);
-    assert_eq!(w.core.window_configure(other, 25, 7), Err(control::Error::Exhausted));
-    assert_eq!(w.core.window_configure(other, 24, 7), Ok(()));
+    assert_eq!(w.core.window_configure(other, SlotId(1), 25, 7), Err(control::Error::Exhausted));
+    assert_eq!(w.core.window_configure(other, SlotId(1), 24, 7), Ok(()));
     assert_eq!((w.core.window_extent(WINDOW), w.core.window_extent(other)), ((8, 16), (24, 24)));
-    assert_eq!(w.core.window_configure(WINDOW, 17, 7), Err(control::Error::Exhausted));
-    assert_eq!(w.core.window_configure(other, 4, 7), Ok(()));
-    assert_eq!(w.core.window_configure(WINDOW, 20, 7), Ok(()));
+    assert_eq!(w.core.window_configure(WINDOW, SlotId(1), 17, 7), Err(control::Error::Exhausted));
+    assert_eq!(w.core.window_configure(other, SlotId(1), 4, 7), Ok(()));
+    assert_eq!(w.core.window_configure(WINDOW, SlotId(1), 20, 7), Ok(()));
     let (first, count) = w.core.window_extent(other);
     let (start, length) = w.core.window_extent(WINDOW);
     assert!(first + count <= start || start + length <= first);

@@ -10,7 +10,7 @@ use super::audit;
 use super::world::{COUNTS, FREE, IMAGE, ROOT_PAGES, World};
 use crate::core::hardware::Frame;
 use crate::core::space::Mapping;
-use crate::core::table::{RegionId, ThreadId};
+use crate::core::table::{RegionId, SlotId, ThreadId};
 
 const AT: u64 = 0x5000_0000;
 
@@ -23,7 +23,7 @@ pub fn pair() -> (World, ThreadId) {
 
 /// A filled region.
 pub fn region(w: &mut World, pages: u32, flags: u32) -> RegionId {
-    let id = w.core.region_create(&mut w.model, pages, flags).unwrap();
+    let id = w.core.region_create(&mut w.model, SlotId(0), pages, flags).unwrap();
     while w.core.region_extend(&mut w.model, id).unwrap() != 0 {}
     id
 }
@@ -52,11 +52,11 @@ fn free(w: &mut World, id: RegionId) -> Result<u32, Error> {
 fn a_region_is_filled_and_freed_in_steps_of_32_pages() {
     let (mut w, _) = pair();
     let before = (w.core.frames_free, w.model.tables_used());
-    let id = w.core.region_create(&mut w.model, 70, WIRE).unwrap();
+    let id = w.core.region_create(&mut w.model, SlotId(0), 70, WIRE).unwrap();
     let missing: [u32; 3] =
         core::array::from_fn(|_| w.core.region_extend(&mut w.model, id).unwrap());
     assert_eq!(missing, [38, 6, 0]);
-    assert_eq!(w.core.region_info(id), (70, WIRE, 0));
+    assert_eq!(w.core.region_info(id), (70, WIRE, 0, 0));
     assert_eq!(w.core.frames_free, before.0 - 70);
     let left: [u32; 3] = core::array::from_fn(|_| free(&mut w, id).unwrap());
     assert_eq!(left, [38, 6, 0]);
@@ -82,7 +82,7 @@ fn a_region_beyond_four_mebibytes_is_found_page_by_page() {
 fn memory_that_runs_out_is_an_error_and_comes_back() {
     let (mut w, _) = pair();
     let all = w.core.frames_free;
-    let id = w.core.region_create(&mut w.model, all + 1, 0).unwrap();
+    let id = w.core.region_create(&mut w.model, SlotId(0), all + 1, 0).unwrap();
     let mut missing = all + 1;
     while missing > 1 {
         missing = w.core.region_extend(&mut w.model, id).unwrap();
@@ -98,7 +98,7 @@ fn regions_and_index_pages_that_run_out_are_errors() {
     let (mut w, _) = pair();
     let mut made = std::vec::Vec::new();
     let error = loop {
-        match w.core.region_create(&mut w.model, 1, 0) {
+        match w.core.region_create(&mut w.model, SlotId(0), 1, 0) {
             Ok(id) => made.push(id),
             Err(error) => break error,
         }
@@ -108,8 +108,8 @@ fn regions_and_index_pages_that_run_out_are_errors() {
         assert_eq!(w.core.region_free(&mut w.model, id), Ok(0));
     }
     w.model.tables_left = 0;
-    assert_eq!(w.core.region_create(&mut w.model, 2, 0), Err(Error::Memory));
-    assert!(w.core.region_create(&mut w.model, 1, 0).is_ok(), "one page needs no index");
+    assert_eq!(w.core.region_create(&mut w.model, SlotId(0), 2, 0), Err(Error::Memory));
+    assert!(w.core.region_create(&mut w.model, SlotId(0), 1, 0).is_ok(), "one page needs no index");
 }
 
 #[test]
@@ -118,9 +118,12 @@ fn bad_sizes_and_flags_are_refused() {
     for (pages, flags) in
         [(0, 0), (1 << 20 | 1, 0), (u32::MAX, 0), (1, SEALED), (1, 16), (1, 1 << 16), (1, u32::MAX)]
     {
-        assert_eq!(w.core.region_create(&mut w.model, pages, flags), Err(Error::Invalid));
+        assert_eq!(
+            w.core.region_create(&mut w.model, SlotId(0), pages, flags),
+            Err(Error::Invalid)
+        );
     }
-    assert!(w.core.region_create(&mut w.model, 1, GRANTABLE | WIRE | KEEP).is_ok());
+    assert!(w.core.region_create(&mut w.model, SlotId(0), 1, GRANTABLE | WIRE | KEEP).is_ok());
 }
 
 #[test]
@@ -135,8 +138,8 @@ fn mappings_are_made_looked_at_and_unmade() {
         Ok(1),
         "up to what is in the way"
     );
-    assert_eq!(w.core.unmap(&mut w.model, server, AT - PAGE, 50), Ok(32));
-    assert_eq!(w.core.unmap(&mut w.model, server, AT, 50), Ok(32));
+    assert_eq!(w.core.unmap(&mut w.model, server, AT - PAGE, 50, None), Ok(32));
+    assert_eq!(w.core.unmap(&mut w.model, server, AT, 50, None), Ok(32));
     audit::check(&w.core, &mut w.model);
     assert_eq!((w.core.region_info(id).2, w.core.threads[server].pages), (0, 0));
 }
@@ -153,7 +156,7 @@ fn addresses_outside_user_space_are_refused() {
             "{address:#x}"
         );
         assert_eq!(
-            w.core.unmap(&mut w.model, server, address, 2),
+            w.core.unmap(&mut w.model, server, address, 2, None),
             Err(Error::Address),
             "{address:#x}"
         );
@@ -164,7 +167,7 @@ fn addresses_outside_user_space_are_refused() {
 #[test]
 fn pages_that_a_region_does_not_have_are_refused() {
     let (mut w, server) = pair();
-    let id = w.core.region_create(&mut w.model, 40, 0).unwrap();
+    let id = w.core.region_create(&mut w.model, SlotId(0), 40, 0).unwrap();
     w.core.region_extend(&mut w.model, id).unwrap();
     for (first, count) in [(32, 1), (31, 2), (u32::MAX, 2), (40, 1)] {
         let mapping = Mapping { region: id, first, count, address: AT, access: Access::Read };
@@ -189,9 +192,9 @@ fn nothing_is_writable_and_executable() {
     assert_eq!(map(&mut w, server, id, AT, 2, Access::Execute), Err(Error::Sealed), "not sealed");
     map(&mut w, server, id, AT, 2, Access::Write).unwrap();
     assert_eq!(w.core.region_seal(id), Err(Error::Sealed), "a writable mapping");
-    w.core.unmap(&mut w.model, server, AT, 1).unwrap();
+    w.core.unmap(&mut w.model, server, AT, 1, None).unwrap();
     assert_eq!(w.core.region_seal(id), Err(Error::Sealed), "still one");
-    w.core.unmap(&mut w.model, server, AT + PAGE, 1).unwrap();
+    w.core.unmap(&mut w.model, server, AT + PAGE, 1, None).unwrap();
     map(&mut w, ThreadId(0), id, AT, 2, Access::Read).unwrap();
     assert_eq!(w.core.region_seal(id), Ok(()), "readers do no harm");
     assert_eq!(w.core.region_seal(id), Err(Error::Sealed), "once");
@@ -204,7 +207,7 @@ fn nothing_is_writable_and_executable() {
 fn a_region_with_a_grant_is_not_sealed() {
     let (mut w, server) = pair();
     let id = super::devices::granted(&mut w, server, 1);
-    w.core.unmap(&mut w.model, server, super::devices::AT, 1).unwrap();
+    w.core.unmap(&mut w.model, server, super::devices::AT, 1, None).unwrap();
     assert_eq!(w.core.region_seal(id), Err(Error::Sealed));
 }
 
@@ -214,7 +217,7 @@ fn a_region_in_use_is_not_freed() {
     let id = region(&mut w, 3, 0);
     map(&mut w, server, id, AT, 1, Access::Read).unwrap();
     assert_eq!(free(&mut w, id), Err(Error::Busy));
-    w.core.unmap(&mut w.model, server, AT, 1).unwrap();
+    w.core.unmap(&mut w.model, server, AT, 1, None).unwrap();
     assert_eq!(free(&mut w, id), Ok(0));
     assert_eq!(free(&mut w, id), Ok(0), "gone");
 }
@@ -231,7 +234,7 @@ fn a_region_that_is_being_freed_takes_nothing_new() {
 fn the_fixed_regions_are_what_the_machine_said() {
     let (mut w, server) = pair();
     let fixed = |raw| RegionId(raw);
-    assert_eq!(w.core.region_info(fixed(REGION_IMAGE)), (4, SEALED, 1 + 4));
+    assert_eq!(w.core.region_info(fixed(REGION_IMAGE)), (4, SEALED, 1 + 4, 0));
     assert_eq!(w.core.region_frame(&mut w.model, fixed(REGION_IMAGE), 3), Some(Frame(IMAGE + 3)));
     assert_eq!(w.core.region_free(&mut w.model, fixed(REGION_IMAGE)), Err(Error::Invalid));
     assert_eq!(map(&mut w, server, fixed(REGION_IMAGE), AT, 4, Access::Execute), Ok(4));
@@ -250,7 +253,7 @@ fn the_fixed_regions_are_what_the_machine_said() {
             (w.core.region_info(fixed(raw)).2, w.core.region_seal(fixed(raw))),
             (1, Err(Error::Invalid))
         );
-        w.core.unmap(&mut w.model, server, at, 1).unwrap();
+        w.core.unmap(&mut w.model, server, at, 1, None).unwrap();
         assert_eq!(w.core.region_info(fixed(raw)).2, 0);
     }
 }

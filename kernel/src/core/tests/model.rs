@@ -79,8 +79,11 @@ impl Hardware for Model {
         address: u64,
         frame: Frame,
         access: Access,
+        tables: u32,
     ) -> Result<(), TablesExhausted> {
-        if !self.tables[&server].contains(&(address >> 21)) {
+        let missing = !self.tables[&server].contains(&(address >> 21));
+        assert_eq!(tables, u32::from(missing), "tables for {address:#x}");
+        if missing {
             self.take_table()?;
             self.tables.get_mut(&server).unwrap().insert(address >> 21);
         }
@@ -93,8 +96,10 @@ impl Hardware for Model {
         self.spaces.get_mut(&server)?.remove(&address)
     }
 
-    fn space_lookup(&mut self, server: u16, address: u64) -> Option<(Frame, Access)> {
-        self.spaces.get(&server)?.get(&address).copied()
+    fn space_lookup(&mut self, server: u16, address: u64) -> Result<(Frame, Access), u32> {
+        let found = self.spaces.get(&server).and_then(|space| space.get(&address)).copied();
+        let table = self.tables.get(&server).is_some_and(|it| it.contains(&(address >> 21)));
+        found.ok_or(u32::from(!table))
     }
 
     /// Looks at 1 TiB at most.

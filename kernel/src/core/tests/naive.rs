@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use abi::fault::FaultKind;
+use abi::fault::{FaultKind, PASS};
 use abi::kernel::control::SlotState;
 use abi::token::Kind;
 use abi::trap::BIT_TIMER;
@@ -28,8 +28,8 @@ pub enum Does {
     Waits,
     Queues(usize),
     Awaits(usize),
-    FaultQueues,
-    Faulted,
+    FaultQueues(usize),
+    Faulted(usize),
 }
 
 /// A handle.
@@ -82,6 +82,8 @@ pub struct Slot {
     /// In the order in which they came.
     pub callers: Vec<usize>,
     pub server: Option<usize>,
+    /// Who decides about its faults; slot 0 if nobody else.
+    pub manager: usize,
     pub account: Option<Account>,
 }
 
@@ -170,7 +172,14 @@ impl Naive {
 
     fn fault(&mut self, thread: usize, kind: FaultKind, of: [u64; 4]) {
         self.threads[thread].fault = (kind, of);
-        self.present(thread, 0, Does::FaultQueues);
+        let manager = self.slots[self.threads[thread].slot].manager;
+        let there = self.slots[manager].server.is_some();
+        let up = self.slots[manager].state == SlotState::Up;
+        self.send_fault(thread, if there && up { manager } else { 0 });
+    }
+
+    pub fn send_fault(&mut self, thread: usize, to: usize) {
+        self.present(thread, to, Does::FaultQueues(to));
     }
 
     pub fn exception(&mut self, kind: FaultKind) {
@@ -269,18 +278,20 @@ impl Naive {
         let good = self.threads.get(thread).is_some_and(|caller| {
             let taken = match caller.does {
                 Does::Awaits(slot) => slot == self.threads[server].slot,
-                Does::Faulted => self.threads[server].slot == 0,
+                Does::Faulted(slot) => slot == self.threads[server].slot,
                 _ => false,
             };
             taken && caller.generation == token.generation() && token.bits() >> 24 & 0xff == 0
         });
         if !good {
             self.stale_tokens += 1;
-        } else if self.threads[thread].does != Does::Faulted {
+        } else if !matches!(self.threads[thread].does, Does::Faulted(_)) {
             self.come_back(thread, Status::Ok, message);
             self.make_ready(thread);
         } else if message.words[0] == 0 {
             self.make_ready(thread);
+        } else if message.words[0] == PASS && self.threads[server].slot != 0 {
+            self.send_fault(thread, 0);
         } else {
             self.stop(thread);
         }
@@ -302,13 +313,13 @@ impl Naive {
         if let Some(at) = caller {
             let caller = &mut self.threads[at];
             let kind;
-            if caller.does == Does::FaultQueues {
+            if caller.does == Does::FaultQueues(slot) {
                 let (fault, [address, rip, error, rsp]) = caller.fault;
                 kind = Kind::Fault;
                 registers.message =
                     Message::new(fault as u64, [at as u64, address, rip, error, rsp]);
                 registers.badge = caller.slot as u64;
-                caller.does = Does::Faulted;
+                caller.does = Does::Faulted(slot);
             } else {
                 let Goes::Trap(Registers { message, .. }) = caller.goes else {
                     panic!("{caller:?}")

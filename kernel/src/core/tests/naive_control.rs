@@ -17,7 +17,21 @@ impl Naive {
         self.make_ready(thread);
     }
 
+    pub fn resume(&mut self, thread: usize) -> bool {
+        let stopped = self.threads[thread].exists && self.threads[thread].does == Does::Nothing;
+        if stopped {
+            let slot = self.threads[thread].slot;
+            self.threads[thread].payer = slot;
+            self.raise(slot, BIT_TIMER);
+            self.make_ready(thread);
+        }
+        stopped
+    }
+
     pub fn stop(&mut self, thread: usize) {
+        if let Does::Queues(_) | Does::Awaits(_) = self.threads[thread].does {
+            self.come_back(thread, Status::Cancelled, Message::default());
+        }
         self.ready.retain(|other| *other != thread);
         self.resting.retain(|(_, other)| *other != thread);
         for slot in &mut self.slots {
@@ -25,8 +39,7 @@ impl Naive {
         }
         let payer = self.threads[thread].payer;
         let mut at = thread;
-        while let Does::Awaits(_) | Does::Faulted = self.threads[at].does {
-            let slot = if let Does::Awaits(slot) = self.threads[at].does { slot } else { 0 };
+        while let Does::Awaits(slot) | Does::Faulted(slot) = self.threads[at].does {
             let Some(server) = self.slots[slot].server else { break };
             if self.threads[server].payer != payer || self.threads[server].slot == payer {
                 break;
@@ -64,6 +77,10 @@ impl Naive {
         let mut callers = core::mem::take(&mut self.slots[slot].callers);
         callers.sort_by_key(|caller| core::cmp::Reverse(self.threads[*caller].priority));
         for caller in callers {
+            if let Does::FaultQueues(_) = self.threads[caller].does {
+                self.send_fault(caller, 0);
+                continue;
+            }
             self.come_back(caller, status, Message::default());
             self.make_ready(caller);
         }
@@ -74,6 +91,8 @@ impl Naive {
             if self.threads[caller].does == Does::Awaits(slot) {
                 self.come_back(caller, Status::Restarted, Message::default());
                 self.make_ready(caller);
+            } else if self.threads[caller].does == Does::Faulted(slot) {
+                self.send_fault(caller, 0);
             }
         }
     }

@@ -18,6 +18,8 @@ use crate::core::thread::State;
 
 /// Priority of each slot.
 const PRIORITIES: [u8; 7] = [255, 10, 10, 20, 20, 30, 40];
+/// Manager of each slot.
+const MANAGERS: [u16; 7] = [0, 3, 5, 6, 0, 6, 0];
 /// Entries of a server's table.
 const HANDLES: u16 = 12;
 
@@ -43,8 +45,12 @@ impl Pair {
                 bits: 0,
                 callers: Vec::new(),
                 server: None,
+                manager: usize::from(MANAGERS[slot]),
                 account: None,
             });
+        }
+        for (slot, manager) in (0..).zip(MANAGERS).skip(1) {
+            world.core.slot_manager(SlotId(slot), SlotId(manager)).unwrap();
         }
         naive.threads = std::vec![Thread::none(); 8];
         naive.slots[0].server = Some(0);
@@ -174,6 +180,10 @@ impl Pair {
                 let token = self.tokens.iter().rev().nth(back).copied().unwrap_or(1 << 60);
                 self.trap(token & !0xff | if wait { 1 } else { 2 }, message(label));
             }
+            Step::HandOn { back } => {
+                let token = self.tokens.iter().rev().nth(back).copied().unwrap_or(1 << 60);
+                self.trap(token & !0xff | 2, Message::new(0, [2, 0, 0, 0, 0]));
+            }
             Step::Wait => self.trap(1, Message::default()),
             Step::Call { to, label } => self.trap(self.wire_above(to) << 8, message(label)),
             Step::Notify { to } => self.trap(u64::from(to + 2) << 8 | 3, Message::default()),
@@ -207,6 +217,10 @@ impl Pair {
                     core.stop(model, id);
                     self.naive.stop(usize::from(thread));
                 }
+            }
+            Step::Resume { thread } => {
+                let resumed = live(thread).map(|id| core.thread_resume(model, id).is_ok());
+                assert_eq!(resumed.unwrap_or(false), self.naive.resume(usize::from(thread)));
             }
             Step::Cancel { thread } => {
                 if let Some(id) = live(thread) {
@@ -308,8 +322,8 @@ fn does(state: State, callee: SlotId) -> Does {
         State::Waiting => Does::Waits,
         State::Queued => Does::Queues(usize::from(callee.0)),
         State::Awaiting => Does::Awaits(usize::from(callee.0)),
-        State::FaultQueued => Does::FaultQueues,
-        State::Faulted => Does::Faulted,
+        State::FaultQueued => Does::FaultQueues(usize::from(callee.0)),
+        State::Faulted => Does::Faulted(usize::from(callee.0)),
     }
 }
 
@@ -332,8 +346,8 @@ fn the_random_steps_reach_what_matters() {
     let mut runner = TestRunner::deterministic();
     let (mut calls, mut faults, mut restarted, mut reset, mut stale, mut cancelled, mut nested) =
         (0, 0, 0, 0, 0, 0, 0);
-    let (mut rests, mut served) = (0, 0);
-    for _ in 0..40 {
+    let (mut rests, mut served, mut managed, mut passed) = (0, 0, 0, 0);
+    for _ in 0..120 {
         let mut pair = Pair::new();
         for step in prop::collection::vec(step(), 300).new_tree(&mut runner).unwrap().current() {
             pair.run(&step);
@@ -344,6 +358,16 @@ fn the_random_steps_reach_what_matters() {
                 reset += u32::from(r.rax == Status::Reset as u64 && r.r12 == 0);
                 cancelled += u32::from(r.rax == Status::Cancelled as u64);
             }
+            let manager = |at: &&Thread| {
+                let slot = &pair.naive.slots[at.slot];
+                slot.manager != 0 && at.does == Does::Faulted(slot.manager)
+            };
+            managed += pair.naive.threads.iter().filter(manager).count();
+            let handed = |at: &&Thread| {
+                let slot = &pair.naive.slots[at.slot];
+                slot.manager != 0 && at.does == Does::Faulted(0)
+            };
+            passed += pair.naive.threads.iter().filter(handed).count();
             let awaiting =
                 pair.naive.threads.iter().filter(|thread| matches!(thread.does, Does::Awaits(_)));
             nested += u32::from(awaiting.count() > 2);
@@ -360,5 +384,6 @@ fn the_random_steps_reach_what_matters() {
         stale += pair.naive.stale_tokens;
     }
     let reached = [calls, faults, restarted, reset, cancelled, nested, rests, served];
+    assert!(managed > 100 && passed > 100, "{managed} {passed}");
     assert!(reached.iter().all(|count| *count > 10) && stale > 100, "{reached:?} {stale}");
 }

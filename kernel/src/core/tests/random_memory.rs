@@ -149,7 +149,7 @@ fn run(w: &mut World, step: &Step, tally: &mut Tally) {
     match *step {
         Step::Create { pages, grantable } => {
             let flags = if grantable { GRANTABLE } else { 0 };
-            let made = core.region_create(model, pages, flags);
+            let made = core.region_create(model, SlotId(0), pages, flags);
             count(tally, &made);
         }
         Step::Extend { region } => {
@@ -181,7 +181,7 @@ fn run(w: &mut World, step: &Step, tally: &mut Tally) {
         }
         Step::Unmap { server, page, count } => {
             if let Ok(server) = core.live_server(server) {
-                assert_eq!(core.unmap(model, server, address(page), count), Ok(count));
+                assert_eq!(core.unmap(model, server, address(page), count, None), Ok(count));
             }
         }
         Step::Grant { server, window: raw, first, page, count, read_only } => {
@@ -226,7 +226,7 @@ fn start() -> World {
         run(&mut w, &Step::Extend { region }, &mut Tally::default());
     }
     for raw in 0..2 {
-        w.core.window_configure(WindowId(raw), 16, 7).unwrap();
+        w.core.window_configure(WindowId(raw), SlotId(1), 16, 7).unwrap();
     }
     w
 }

@@ -280,11 +280,11 @@ fn the_supervisor_builds_a_server_through_its_handle() {
     };
     control(1, [3, 50, 0, 0, 0]);
     let server = control(4, [3, 6, 0, 0, 0])[0];
-    let region = control(10, [3, 0, 0, 0, 0])[0];
+    let region = control(10, [3, 3, 0, 0, 0])[0];
     assert_eq!(control(11, [region, 0, 0, 0, 0])[0], 0);
     let write = Access::Write.to_word() << 16;
     assert_eq!(control(15, [server, region, 0x5000_0000, 1, write | 2])[0], 2);
-    assert_eq!(control(14, [region, 0, 0, 0, 0])[..3], [3, 0, 2]);
+    assert_eq!(control(14, [region, 0, 0, 0, 0])[..4], [3, 0, 2, 3]);
     control(17, [server, 1, HandleKind::Wire.to_word() | 9 << 32, 4, 0]);
     control(2, [3, SlotState::Up.to_word(), 0, 0, 0]);
     control(25, [3, 5_000_000, 0, 0, 0]);
@@ -328,6 +328,8 @@ fn numbers_of_nothing_are_invalid_in_every_method() {
         (7, [1, 0, 0, 0, 0]),
         (8, [1, 0, 0, 0, 0]),
         (9, [1, 0, 0, 0, 0]),
+        (10, [9, 1, 0, 0, 0]),
+        (10, [1, 1, 0, 0, 0]),
         (11, [20, 0, 0, 0, 0]),
         (11, [99, 0, 0, 0, 0]),
         (12, [20, 0, 0, 0, 0]),
@@ -347,6 +349,12 @@ fn numbers_of_nothing_are_invalid_in_every_method() {
         (24, [9, 0, 0, 0, 0]),
         (25, [1, 0, 0, 0, 0]),
         (26, [1, 0, 0, 0, 0]),
+        (29, [1, 0, 0, 0, 0]),
+        (29, [0, 0, 0, 0, 0]),
+        (30, [1, 0, 0, 0, 0]),
+        (31, [1, 0, 0, 0, 0]),
+        (32, [99, 0, 0, 0, 0]),
+        (33, [1, 0, 0, 0, 0]),
     ];
     for (label, words) in calls {
         assert_eq!(w.kernel(ROOT, 1, label, words).label, invalid, "{label} {words:?}");

@@ -20,6 +20,10 @@ pub enum Step {
         label: u64,
         wait: bool,
     },
+    /// Hands the fault of the `back`th token on.
+    HandOn {
+        back: usize,
+    },
     Wait,
     Call {
         to: u16,
@@ -54,6 +58,9 @@ pub enum Step {
     Start {
         thread: u16,
     },
+    Resume {
+        thread: u16,
+    },
     Cancel {
         thread: u16,
     },
@@ -82,6 +89,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (0..6_u8, prop_oneof![0..16_u64, any::<u64>()], 0..5_u64)
             .prop_map(|(number, above, label)| Step::Trap { number, above, label }),
         14 => (0..6_usize, 0..5_u64, any::<bool>()).prop_map(|(back, label, wait)| Step::Answer { back, label, wait }),
+        1 => (0..6_usize).prop_map(|back| Step::HandOn { back }),
         12 => Just(Step::Wait),
         20 => (slot.clone(), 0..5_u64).prop_map(|(to, label)| Step::Call { to, label }),
         4 => slot.clone().prop_map(|to| Step::Notify { to }),
@@ -97,6 +105,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => (slot.clone(), 0..4_u64).prop_map(|(slot, bits)| Step::Raise { slot, bits }),
         1 => (1..8_u16).prop_map(|thread| Step::Stop { thread }),
         3 => (1..8_u16).prop_map(|thread| Step::Start { thread }),
+        2 => (1..8_u16).prop_map(|thread| Step::Resume { thread }),
         2 => (1..8_u16).prop_map(|thread| Step::Cancel { thread }),
         1 => (1..7_u16, state).prop_map(|(slot, state)| Step::Set { slot, state }),
         1 => (1..7_u16).prop_map(|slot| Step::Destroy { slot }),

@@ -73,6 +73,7 @@ fn some<T: Default + Clone>(count: u32) -> &'static mut [T] {
 pub fn tables(counts: Counts, vcpus: u32) -> Tables<'static> {
     Tables {
         slots: some(counts.slots),
+        holdings: some(counts.slots),
         threads: some(counts.servers),
         handles: some(counts.handles),
         regions: some(counts.regions),
