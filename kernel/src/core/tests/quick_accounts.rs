@@ -35,11 +35,11 @@ fn called(time: u64) -> (Clockwork, Host) {
     assert!(host.quick().fill(&c.world.core.places(HERE), HERE.0, 0));
     c.stop(PEER);
     c.limit(1, MS, 10 * MS);
-    host.run(LOW.0);
+    host.run(LOW.0, 0);
     assert!(quickly(&mut c, &mut host, 2 << 8 | u64::from(trap::CALL)));
     c.world.settle();
     c.pass(time);
-    host.run(MID.0);
+    host.run(MID.0, 0);
     (c, host)
 }
 
