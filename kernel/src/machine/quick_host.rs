@@ -180,8 +180,14 @@ impl Host {
         let registers = Registers::default();
         let pages: &Pages = Box::leak(Box::default());
         let quick = Quick::empty();
-        let stand =
-            Stand { registers, host_rsp: 0, space: Cell::new(0), quick, clock: pages, shared: pages };
+        let stand = Stand {
+            registers,
+            host_rsp: 0,
+            space: Cell::new(0),
+            quick,
+            clock: pages,
+            shared: pages,
+        };
         let stand = Box::new(stand);
         set_gs(&raw const *stand as u64);
         Self { stand, pages, _alone: alone }
@@ -223,6 +229,12 @@ impl Host {
         self.pages.system.store(system, Ordering::Relaxed);
         self.pages.multiplier.store(multiplier, Ordering::Relaxed);
         self.pages.shift.store(u32::from(shift.cast_unsigned()), Ordering::Relaxed);
+    }
+
+    /// The counter that the clock is made from.
+    pub fn ticks() -> u64 {
+        // SAFETY: Linux leaves the instruction to programs.
+        unsafe { ::core::arch::x86_64::_rdtsc() }
     }
 
     /// Xen is about to write the clock, or the run state, or neither.

@@ -316,12 +316,21 @@ impl Twins {
         self.enter();
         let of = |world: &World| {
             let vcpu = &world.core.vcpus[VcpuId(0)];
-            (vcpu.current, vcpu.charged, vcpu.since, vcpu.stolen, vcpu.armed, world.model.timers_set)
+            (
+                vcpu.current,
+                vcpu.charged,
+                vcpu.since,
+                vcpu.stolen,
+                vcpu.armed,
+                world.model.timers_set,
+            )
         };
         let before = of(&self.quick);
         assert_eq!((before.0, before.2), (before.1, self.quick.model.now));
         let next = self.quick.core.next(&mut self.quick.model, HERE);
-        assert!(matches!((next, self.plain.next), (Next::Run { thread, .. }, Next::Run { thread: plain, .. }) if thread == plain));
+        assert!(
+            matches!((next, self.plain.next), (Next::Run { thread, .. }, Next::Run { thread: plain, .. }) if thread == plain)
+        );
         assert_eq!(before, of(&self.quick));
     }
 
@@ -353,7 +362,9 @@ impl Twins {
         }
         let passes = self.random.below(50);
         let stolen = self.random.below(2) * self.random.below(passes + 1);
-        self.both(|w| (w.model.now, w.model.stolen) = (w.model.now + passes, w.model.stolen + stolen));
+        self.both(|w| {
+            (w.model.now, w.model.stolen) = (w.model.now + passes, w.model.stolen + stolen)
+        });
         self.compare();
     }
 
