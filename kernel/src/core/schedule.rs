@@ -19,6 +19,15 @@ use super::thread::{Fault, Saved, State, Thread, WAITED};
 /// How long a thread runs before another of its priority does, in nanoseconds.
 pub const SLICE: u64 = 5_000_000;
 
+/// Threads of one priority that are ready.
+#[derive(Clone, Copy, Debug)]
+pub struct Queue {
+    /// The first; none if the queue is empty.
+    pub first: ThreadId,
+    /// The last; of no meaning if the queue is empty.
+    pub last: ThreadId,
+}
+
 /// A vCPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Processor {
@@ -39,9 +48,9 @@ pub struct Processor {
     /// Shortest limit of a turn that one of its slots ever had; `u64::MAX` if none.
     pub shortest: u64,
     /// Priorities that have somebody ready.
-    ready: [u64; 4],
-    /// First and last of the queue of each priority.
-    queues: [(ThreadId, ThreadId); 256],
+    pub ready: [u64; 4],
+    /// The queue of each priority.
+    pub queues: [Queue; 256],
     /// The first of those that rest.
     pub resting: SlotId,
 }
@@ -58,7 +67,7 @@ impl Default for Processor {
             earliest: u64::MAX,
             shortest: u64::MAX,
             ready: [0; 4],
-            queues: [(ThreadId::NONE, ThreadId::NONE); 256],
+            queues: [Queue { first: ThreadId::NONE, last: ThreadId::NONE }; 256],
             resting: SlotId::NONE,
         }
     }
@@ -78,12 +87,12 @@ impl Processor {
 
     /// The first of a priority's queue.
     pub fn first(&self, priority: u8) -> ThreadId {
-        self.queues.get(usize::from(priority)).map_or(ThreadId::NONE, |queue| queue.0)
+        self.queues.get(usize::from(priority)).map_or(ThreadId::NONE, |queue| queue.first)
     }
 
     fn set(&mut self, priority: u8, first: ThreadId, last: ThreadId) {
         if let Some(queue) = self.queues.get_mut(usize::from(priority)) {
-            *queue = (first, last);
+            *queue = Queue { first, last };
         }
         if let Some(word) = self.ready.get_mut(usize::from(priority / 64)) {
             let bit = 1 << (priority % 64);
@@ -98,7 +107,7 @@ impl Processor {
 
     /// The last of a priority's queue.
     pub fn last(&self, priority: u8) -> ThreadId {
-        self.queues.get(usize::from(priority)).map_or(ThreadId::NONE, |queue| queue.1)
+        self.queues.get(usize::from(priority)).map_or(ThreadId::NONE, |queue| queue.last)
     }
 }
 

@@ -15,7 +15,9 @@ use super::frame::{Registers, ThreadFrame, VectorState};
 use super::layout::LOCAL_APIC;
 use super::quick::with_quick;
 use super::run::KERNEL;
-use super::vcpu::{FRAMES_OFFSET, QUICK_OFFSET, SPARE_OFFSET, STACK_OFFSET};
+use super::vcpu::{
+    CLOCK_OFFSET, FRAMES_OFFSET, QUICK_OFFSET, SHARED_OFFSET, SPARE_OFFSET, STACK_OFFSET,
+};
 use crate::core::hardware::TrapRegisters;
 
 /// Bytes between two exception stubs.
@@ -374,6 +376,8 @@ user_state_end:
 "#,
     lock = KERNEL,
     quick = QUICK_OFFSET,
+    clock = const CLOCK_OFFSET,
+    shared = const SHARED_OFFSET,
     eoi = const LOCAL_APIC + 0xb0,
     frame_table = const FRAMES_OFFSET,
     frame_vectors = const offset_of!(ThreadFrame, vectors),
@@ -382,12 +386,7 @@ user_state_end:
     spare = const SPARE_OFFSET,
     saved_rip = const offset_of!(Registers, rip),
     upcall = const UPCALL_VECTOR,
-    trap_rax = const offset_of!(TrapRegisters, rax),
-    trap_rdi = const offset_of!(TrapRegisters, rdi),
-    words = const offset_of!(TrapRegisters, words),
     never_mapped = const super::run::NEVER_MAPPED,
-    trap_r12 = const offset_of!(TrapRegisters, r12),
-    trap_r13 = const offset_of!(TrapRegisters, r13),
     trap_rip = const offset_of!(TrapRegisters, rip),
     trap_rsp = const offset_of!(TrapRegisters, rsp),
 );

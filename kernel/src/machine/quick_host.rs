@@ -4,12 +4,13 @@
 //! all registers are kept as they are there.
 
 use ::core::arch::asm;
+use ::core::cell::Cell;
 use ::core::mem::offset_of;
-use ::core::sync::atomic::{AtomicU32, Ordering};
+use ::core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::boxed::Box;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::quick::{Quick, with_quick};
+use super::quick::{Quick, clock, with_quick};
 
 /// The general registers, in the order in which the stand keeps them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -43,9 +44,36 @@ pub struct Registers {
 struct Stand {
     registers: Registers,
     host_rsp: u64,
-    space: u64,
+    space: Cell<u64>,
     quick: Quick,
+    clock: *const Pages,
+    shared: *const Pages,
 }
+
+/// A clock page, and the page shared with Xen, in one: what each is read for lies in another place.
+#[derive(Default)]
+#[repr(C)]
+struct Pages {
+    version: AtomicU32,
+    padding: u32,
+    tsc: AtomicU64,
+    system: AtomicU64,
+    multiplier: AtomicU32,
+    shift: AtomicU32,
+    unused: [u64; 5],
+    entered: AtomicU64,
+    running: u64,
+    runnable: AtomicU64,
+    blocked: u64,
+    offline: AtomicU64,
+}
+
+const _: () = assert!(
+    offset_of!(Pages, multiplier) == clock::MULTIPLIER
+        && offset_of!(Pages, shift) == clock::SHIFT
+        && offset_of!(Pages, entered) == clock::ENTERED
+        && offset_of!(Pages, offline) == clock::OFFLINE
+);
 
 static HOST_LOCK: AtomicU32 = AtomicU32::new(0);
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -128,6 +156,8 @@ quick_host_end:
     "",
     lock = HOST_LOCK,
     quick = offset_of!(Stand, quick),
+    clock = const offset_of!(Stand, clock),
+    shared = const offset_of!(Stand, shared),
     loaded_space = const offset_of!(Stand, space),
     registers = const offset_of!(Stand, registers),
     vectors = const offset_of!(Stand, registers.vectors),
@@ -139,6 +169,7 @@ quick_host_end:
 /// A processor that traps, on the thread that made it.
 pub struct Host {
     stand: Box<Stand>,
+    pages: &'static Pages,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -147,10 +178,19 @@ impl Host {
     pub fn one() -> Self {
         let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let registers = Registers::default();
-        let stand = Stand { registers, host_rsp: 0, space: 0, quick: Quick::empty() };
+        let pages: &Pages = Box::leak(Box::default());
+        let quick = Quick::empty();
+        let stand = Stand {
+            registers,
+            host_rsp: 0,
+            space: Cell::new(0),
+            quick,
+            clock: pages,
+            shared: pages,
+        };
         let stand = Box::new(stand);
         set_gs(&raw const *stand as u64);
-        Self { stand, _alone: alone }
+        Self { stand, pages, _alone: alone }
     }
 
     /// What the quick path finds.
@@ -158,9 +198,10 @@ impl Host {
         &self.stand.quick
     }
 
-    /// Goes to a thread as the kernel does on its way out.
-    pub fn run(&self, thread: u16) {
+    /// Goes to a thread in its space as the kernel does on its way out.
+    pub fn run(&self, thread: u16, space: u64) {
         self.stand.quick.set_thread(thread);
+        self.stand.space.set(space);
     }
 
     /// Nobody runs.
@@ -170,7 +211,36 @@ impl Host {
 
     /// The space that was loaded last.
     pub fn space(&self) -> u64 {
-        self.stand.space
+        self.stand.space.get()
+    }
+
+    /// Lets the clock stand still at a time, after `stolen` of it was withheld.
+    pub fn set_time(&self, now: u64, stolen: u64) {
+        self.pages.system.store(now, Ordering::Relaxed);
+        self.pages.multiplier.store(0, Ordering::Relaxed);
+        self.pages.runnable.store(stolen / 3, Ordering::Relaxed);
+        self.pages.offline.store(stolen - stolen / 3, Ordering::Relaxed);
+    }
+
+    /// Lets the clock run from a time and a reading of the counter on: a multiplier (of 32 bits behind the point), and the
+    /// distance by which ticks are shifted to the left before, or to the right if it is negative.
+    pub fn run_clock(&self, system: u64, tsc: u64, multiplier: u32, shift: i8) {
+        self.pages.tsc.store(tsc, Ordering::Relaxed);
+        self.pages.system.store(system, Ordering::Relaxed);
+        self.pages.multiplier.store(multiplier, Ordering::Relaxed);
+        self.pages.shift.store(u32::from(shift.cast_unsigned()), Ordering::Relaxed);
+    }
+
+    /// The counter that the clock is made from.
+    pub fn ticks() -> u64 {
+        // SAFETY: Linux leaves the instruction to programs.
+        unsafe { ::core::arch::x86_64::_rdtsc() }
+    }
+
+    /// Xen is about to write the clock, or the run state, or neither.
+    pub fn set_writing(&self, clock: bool, run_state: bool) {
+        self.pages.version.store(clock.into(), Ordering::Relaxed);
+        self.pages.entered.store(u64::from(run_state) << 63, Ordering::Relaxed);
     }
 
     /// Takes the lock away, or gives it back.

@@ -53,6 +53,10 @@ pub struct Vcpu {
 
 /// Offset of the top of the kernel stack, for the assembly.
 pub const STACK_OFFSET: usize = offset_of!(Vcpu, stack);
+/// Offset of the address of the page shared with Xen.
+pub const SHARED_OFFSET: usize = offset_of!(Vcpu, shared);
+/// Offset of the address of the clock page.
+pub const CLOCK_OFFSET: usize = offset_of!(Vcpu, clock);
 /// Offset of what the quick path needs.
 pub const QUICK_OFFSET: usize = offset_of!(Vcpu, quick);
 /// Offset of what three times a thread's address is added to for its frame's.

@@ -29,6 +29,11 @@ const STAIN: u64 = 0x5a5a_dead_5a5a_0000;
 struct Reached {
     calls: u64,
     answers: u64,
+    /// Answers after which who answers goes on.
+    replies: u64,
+    /// Notifications of somebody more urgent who waits; of all others.
+    wakes: u64,
+    notices: u64,
     slow: u64,
     locked: u64,
 }
@@ -216,6 +221,7 @@ impl Twins {
         self.plain.next = self.plain.core.next(&mut self.plain.model, HERE);
         if self.quickly(&trapped) {
             self.enter();
+            self.quick.next = self.plain.next;
             self.after();
         } else {
             self.enter();
@@ -229,6 +235,8 @@ impl Twins {
         let TrapRegisters { rax, rdi, words: [rsi, rdx, r10, r8, r9], rip, rsp, .. } = *trapped;
         let locked = self.random.below(64) == 0;
         self.host.hold_lock(locked);
+        self.host.set_time(self.quick.model.now, self.quick.model.stolen);
+        self.host.set_writing(self.random.below(64) == 0, self.random.below(64) == 0);
         let out = self.host.trap(Registers {
             rax,
             rdi,
@@ -290,10 +298,40 @@ impl Twins {
         assert_eq!(*out, expected);
         assert_eq!(self.host.quick().thread(), Some(thread));
         assert_eq!(self.host.space(), space);
+        let switched = self.quick.current() != Some(ThreadId(thread));
         match number {
             trap::CALL => self.reached.calls += 1,
-            _ => self.reached.answers += 1,
+            trap::REPLY_WAIT => self.reached.answers += 1,
+            trap::REPLY => self.reached.replies += 1,
+            _ if switched => self.reached.wakes += 1,
+            _ => self.reached.notices += 1,
         }
+        if number == trap::NOTIFY && switched {
+            self.nothing_is_left();
+        }
+    }
+
+    /// Whoever was notified runs, time is charged up to now and the timer is set: the core finds nothing to do.
+    fn nothing_is_left(&mut self) {
+        self.enter();
+        let of = |world: &World| {
+            let vcpu = &world.core.vcpus[VcpuId(0)];
+            (
+                vcpu.current,
+                vcpu.charged,
+                vcpu.since,
+                vcpu.stolen,
+                vcpu.armed,
+                world.model.timers_set,
+            )
+        };
+        let before = of(&self.quick);
+        assert_eq!((before.0, before.2), (before.1, self.quick.model.now));
+        let next = self.quick.core.next(&mut self.quick.model, HERE);
+        assert!(
+            matches!((next, self.plain.next), (Next::Run { thread, .. }, Next::Run { thread: plain, .. }) if thread == plain)
+        );
+        assert_eq!(before, of(&self.quick));
     }
 
     /// The second world's core learns who runs, as at each entry of the kernel.
@@ -309,7 +347,7 @@ impl Twins {
         self.quick.next = self.quick.core.next(&mut self.quick.model, HERE);
         assert_eq!(self.plain.next, self.quick.next);
         match self.quick.next {
-            Next::Run { thread, .. } => self.host.run(thread),
+            Next::Run { thread, space, .. } => self.host.run(thread, space),
             _ => self.host.idle(),
         }
         self.after();
@@ -323,7 +361,10 @@ impl Twins {
             self.tokens.push(registers.rax);
         }
         let passes = self.random.below(50);
-        self.both(|w| w.model.now += passes);
+        let stolen = self.random.below(2) * self.random.below(passes + 1);
+        self.both(|w| {
+            (w.model.now, w.model.stolen) = (w.model.now + passes, w.model.stolen + stolen)
+        });
         self.compare();
     }
 
@@ -345,7 +386,7 @@ impl Twins {
         assert_eq!(self.plain.core.handles, self.quick.core.handles);
         let (plain, quick) = (&self.plain.core, &self.quick.core);
         let (a, b) = (&plain.vcpus[VcpuId(0)], &quick.vcpus[VcpuId(0)]);
-        assert_eq!((a.floor, a.earliest), (b.floor, b.earliest));
+        assert_eq!((a.floor, a.earliest, a.ready), (b.floor, b.earliest, b.ready));
         for priority in PRIORITIES {
             assert_eq!(a.first(priority), b.first(priority));
             assert!(a.first(priority) == ThreadId::NONE || a.last(priority) == b.last(priority));
@@ -361,7 +402,9 @@ impl Twins {
 fn used(world: &World, slot: SlotId) -> u64 {
     let vcpu = &world.core.vcpus[VcpuId(0)];
     let running = vcpu.current.some().map(|id| world.core.threads[id].payer);
-    let pending = if running == Some(slot) { world.model.now - vcpu.since } else { 0 };
+    let stolen = world.model.stolen - vcpu.stolen;
+    let passed = (world.model.now - vcpu.since).saturating_sub(stolen);
+    let pending = if running == Some(slot) { passed } else { 0 };
     world.core.slots[slot].used + pending
 }
 
@@ -405,14 +448,18 @@ fn compare(steps: u64) {
         }
         all.calls += twins.reached.calls;
         all.answers += twins.reached.answers;
+        all.replies += twins.reached.replies;
+        all.wakes += twins.reached.wakes;
+        all.notices += twins.reached.notices;
         all.slow += twins.reached.slow;
         all.locked += twins.reached.locked;
     }
     std::println!("{steps} steps: {all:?}");
-    let reached = [all.calls, all.answers, all.slow, all.locked];
-    let enough = [steps / 25, steps / 100, steps / 5, steps / 250];
+    let Reached { calls, answers, replies, wakes, notices, slow, locked } = all;
+    let reached = [calls, answers, replies, wakes, notices, slow, locked];
+    let enough = [25, 100, 200, 200, 100, 5, 250].map(|part| steps / part);
     assert!(reached.iter().zip(enough).all(|(reached, enough)| *reached > enough), "{all:?}");
-    assert!(all.calls + all.answers + all.slow > steps / 4);
+    assert!(reached.iter().sum::<u64>() > steps / 4);
 }
 
 #[test]

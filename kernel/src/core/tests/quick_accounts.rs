@@ -1,4 +1,5 @@
-//! The quick path does not get past an account: whoever serves one that is used up answers through the core.
+//! The quick path does not get past an account: whoever serves one that is used up answers through the core, and so does
+//! whoever wakes somebody while one of them is limited. What time it is, and whether the timer is to be set, it knows.
 
 use abi::trap;
 
@@ -6,7 +7,7 @@ use super::clockwork::Clockwork;
 use super::world::HERE;
 use crate::core::account::ATTENTION_DRY;
 use crate::core::hardware::TrapRegisters;
-use crate::core::table::{SlotId, ThreadId};
+use crate::core::table::{SlotId, ThreadId, VcpuId};
 use crate::machine::quick_host::{Host, Registers};
 
 const LOW: ThreadId = ThreadId(1);
@@ -35,11 +36,11 @@ fn called(time: u64) -> (Clockwork, Host) {
     assert!(host.quick().fill(&c.world.core.places(HERE), HERE.0, 0));
     c.stop(PEER);
     c.limit(1, MS, 10 * MS);
-    host.run(LOW.0);
+    host.run(LOW.0, 0);
     assert!(quickly(&mut c, &mut host, 2 << 8 | u64::from(trap::CALL)));
     c.world.settle();
     c.pass(time);
-    host.run(MID.0);
+    host.run(MID.0, 0);
     (c, host)
 }
 
@@ -63,4 +64,82 @@ fn an_answer_to_a_used_up_account_comes_to_the_core() {
     assert!(!quickly(&mut c, &mut host, answer));
     assert_eq!((c.world.current(), c.left(1)), (None, -(MS as i64)));
     assert_eq!(c.world.core.slots[SlotId(2)].attention & ATTENTION_DRY, 0);
+}
+
+const NOTIFY_MID: u64 = 2 << 8 | trap::NOTIFY as u64;
+
+/// `LOW` runs and `MID` waits.
+fn ready() -> (Clockwork, Host) {
+    let (mut c, host) = (Clockwork::trio(), Host::one());
+    assert!(host.quick().fill(&c.world.core.places(HERE), HERE.0, 0));
+    (c, host)
+}
+
+/// `PEER` waits too, so that nobody is as urgent as `LOW`.
+fn alone() -> (Clockwork, Host) {
+    let (mut c, host) = ready();
+    c.stop(PEER);
+    host.run(LOW.0, 0);
+    host.set_time(c.world.model.now, c.world.model.stolen);
+    (c, host)
+}
+
+#[test]
+fn who_is_notified_goes_on_at_once() {
+    let (mut c, mut host) = alone();
+    host.set_time(c.world.model.now + 500, 100);
+    assert!(quickly(&mut c, &mut host, NOTIFY_MID));
+    assert_eq!(host.quick().thread(), Some(MID.0));
+    assert_eq!(c.world.core.slots[SlotId(LOW.0)].used, 400);
+}
+
+#[test]
+fn who_has_an_equal_that_is_ready_notifies_through_the_core() {
+    let (mut c, mut host) = ready();
+    host.run(LOW.0, 0);
+    assert!(!quickly(&mut c, &mut host, NOTIFY_MID));
+    assert_eq!(c.world.current(), Some(MID));
+}
+
+#[test]
+fn a_limited_account_is_charged_and_begun_by_the_core() {
+    for slot in [LOW.0, MID.0] {
+        let (mut c, mut host) = alone();
+        c.limit(slot, MS, 10 * MS);
+        assert!(!quickly(&mut c, &mut host, NOTIFY_MID), "{slot}");
+        c.limit_off(slot);
+    }
+}
+
+#[test]
+fn the_timer_is_set_by_the_core() {
+    let (mut c, mut host) = alone();
+    let now = c.world.model.now;
+    c.world.core.slot_longest(SlotId(3), MS);
+    assert!(!quickly(&mut c, &mut host, NOTIFY_MID));
+    assert_eq!((c.world.current(), c.world.model.timer), (Some(MID), Some(now + MS)));
+}
+
+#[test]
+fn a_clock_that_is_being_written_is_read_by_the_core() {
+    for (clock, run_state) in [(true, false), (false, true)] {
+        let (mut c, mut host) = alone();
+        host.set_writing(clock, run_state);
+        assert!(!quickly(&mut c, &mut host, NOTIFY_MID));
+    }
+}
+
+#[test]
+fn ticks_of_the_counter_become_nanoseconds() {
+    // By 2, by 1/8 and by 3/4.
+    for (multiplier, shift, scale) in [(1 << 31, 2, 16), (1 << 31, -2, 1), (3 << 30, 0, 6)] {
+        let (mut c, mut host) = alone();
+        let (start, origin) = (1 << 40, Host::ticks() - (1 << 33));
+        host.run_clock(start, origin, multiplier, shift);
+        let earliest = start + (Host::ticks() - origin) / 8 * scale;
+        assert!(quickly(&mut c, &mut host, NOTIFY_MID));
+        let latest = start + ((Host::ticks() - origin) / 8 + 1) * scale;
+        let since = c.world.core.vcpus[VcpuId(0)].since;
+        assert!((earliest..=latest).contains(&since), "{earliest} {since} {latest}");
+    }
 }

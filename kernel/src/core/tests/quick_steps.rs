@@ -43,12 +43,12 @@ impl Random {
         let (slot, thread) = (self.slot(), 1 + self.below(7) as u16);
         let label = self.below(1000);
         match self.below(256) {
-            0..96 => Step::Call { to: slot, label },
-            96..176 => {
+            0..88 => Step::Call { to: slot, label },
+            88..160 => {
                 Step::Answer { back: self.below(4) as usize, label, wait: self.below(4) != 0 }
             }
-            176..224 => Step::Wait,
-            224..232 => Step::Notify { to: slot },
+            160..204 => Step::Wait,
+            204..232 => Step::Notify { to: slot },
             232..236 => Step::Trap { number: self.below(6) as u8, above: self.above(), label },
             236..240 => Step::Kernel { label: [2, 3, 5, 5, 5, 77, 1, 2][self.below(8) as usize] },
             240 => Step::Exception,

@@ -4,9 +4,11 @@
 //! does not; Xen sees to that.
 
 use ::core::arch::x86_64::_rdtsc;
+use ::core::mem::offset_of;
 use ::core::sync::atomic::{AtomicI8, AtomicU32, AtomicU64, Ordering};
 
 use super::{XenError, has_feature, mark_runstate_updates, vcpu_op};
+use crate::machine::quick::clock as quick;
 use crate::machine::vcpu::Vcpu;
 
 /// `vcpu_time_info`. Xen changes it under us, so every field is read atomically.
@@ -33,7 +35,19 @@ struct RunState {
 const UPDATING: u64 = 1 << 63;
 
 /// Offset of the run-state area in a vCPU's shared page; the vCPU's event words are at 0.
-const RUN_STATE: u64 = 64;
+const RUN_STATE: u64 = quick::RUN_STATE as u64;
+
+// What the quick path reads.
+const _: () = assert!(
+    offset_of!(TimeInfo, version) == 0
+        && offset_of!(TimeInfo, tsc) == quick::TSC
+        && offset_of!(TimeInfo, system) == quick::SYSTEM
+        && offset_of!(TimeInfo, multiplier) == quick::MULTIPLIER
+        && offset_of!(TimeInfo, shift) == quick::SHIFT
+        && quick::RUN_STATE + offset_of!(RunState, entered) == quick::ENTERED
+        && quick::RUN_STATE + offset_of!(RunState, times) + 8 == quick::RUNNABLE
+        && quick::RUN_STATE + offset_of!(RunState, times) + 24 == quick::OFFLINE
+);
 
 const REGISTER_RUNSTATE_LINEAR: u64 = 5;
 const STOP_PERIODIC_TIMER: u64 = 7;
