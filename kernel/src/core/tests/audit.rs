@@ -11,16 +11,23 @@ use crate::core::account::ATTENTION_DRY;
 use crate::core::frame::{FREE, KERNEL};
 use crate::core::slot::{ATTENTION_BITS, ATTENTION_CALLERS, ATTENTION_OFF, ATTENTION_PORTS};
 use crate::core::table::{Number, RegionId, SlotId, ThreadId, VcpuId};
-use crate::core::thread::{Life, Saved, State};
+use crate::core::thread::{Life, Saved, State, Thread};
 
 /// Checks everything.
 pub fn check(core: &Core<'_>, model: &mut Model) {
-    queues(core);
-    waits(core);
+    check_calls(core);
     ports(core, model);
-    memory(core, model);
+    pages_have_one_owner_and_true_counts(core, model);
     tables(core, model);
     super::holdings::check(core, model);
+}
+
+/// Checks what calls, answers and waits change.
+pub fn check_calls(core: &Core<'_>) {
+    states_and_queues_agree(core);
+    parked_threads_wait(core);
+    priorities_rise_along_every_wait(core);
+    payers_are_below_and_chains_of_them_end(core);
 }
 
 fn caller_queue(core: &Core<'_>, slot: SlotId) -> Vec<ThreadId> {
@@ -56,7 +63,7 @@ fn resting(core: &Core<'_>) -> Vec<ThreadId> {
 }
 
 /// Every thread is in exactly the list that its state says.
-fn queues(core: &Core<'_>) {
+fn states_and_queues_agree(core: &Core<'_>) {
     let mut listed = BTreeMap::new();
     for vcpu in core.vcpus.numbers() {
         for priority in 0..=255 {
@@ -105,8 +112,8 @@ fn queues(core: &Core<'_>) {
     }
 }
 
-/// Waiting threads are parked; priorities rise along every call; chains of payers end.
-fn waits(core: &Core<'_>) {
+/// Who waits is parked at its inbox, unless that is off, and nothing is there that it should have been woken for.
+fn parked_threads_wait(core: &Core<'_>) {
     for id in core.slots.numbers() {
         let slot = &core.slots[id];
         if let Some(parked) = slot.parked.some() {
@@ -130,27 +137,48 @@ fn waits(core: &Core<'_>) {
             assert_eq!((core.threads[server].own, core.threads[server].life), (id, Life::Live));
         }
     }
-    for id in core.threads.numbers() {
-        let thread = &core.threads[id];
-        if thread.life != Life::Live {
-            continue;
+    for (id, thread) in live(core).filter(|(_, thread)| thread.state == State::Waiting) {
+        let off = core.slots[thread.inbox].state == SlotState::Off;
+        let parked = if off { ThreadId::NONE } else { id };
+        assert_eq!(core.slots[thread.inbox].parked, parked);
+        assert_eq!(thread.payer, thread.own, "who waits pays for itself");
+        assert_eq!(thread.saved, Saved::Collect);
+        assert_eq!(core.slots[thread.inbox].attention & ATTENTION_DRY, 0);
+    }
+}
+
+fn live<'c>(core: &'c Core<'_>) -> impl Iterator<Item = (ThreadId, &'c Thread)> {
+    let all = core.threads.numbers().map(|id| (id, &core.threads[id]));
+    all.filter(|(_, thread)| thread.life == Life::Live)
+}
+
+/// The slot whose server a thread waits for.
+fn waits_for(thread: &Thread) -> Option<SlotId> {
+    let waits = matches!(
+        thread.state,
+        State::Queued | State::Awaiting | State::FaultQueued | State::Faulted
+    );
+    waits.then_some(thread.callee)
+}
+
+/// Whoever waits for a server is less urgent than it is, so each chain of waits ends.
+fn priorities_rise_along_every_wait(core: &Core<'_>) {
+    for (first, thread) in live(core) {
+        let (mut at, mut steps) = (*thread, 0);
+        while let Some(callee) = waits_for(&at) {
+            assert!(at.priority < core.slots[callee].priority, "{first:?} waits for one below");
+            let Some(server) = core.slots[callee].server.some() else { break };
+            (at, steps) = (core.threads[server], steps + 1);
+            assert!(steps < core.threads.iter().len(), "{first:?} waits without end");
         }
+    }
+}
+
+/// Each thread is paid for by itself or by a slot below, never by one that is used up without the core being told.
+fn payers_are_below_and_chains_of_them_end(core: &Core<'_>) {
+    for (id, thread) in live(core) {
         assert_eq!(thread.token & 0xffff_ffff, u64::from(id.0) << 8 | 1, "token of {id:?}");
         assert!(core.slots.check(thread.payer.raw()).is_some(), "payer of {id:?}");
-        match thread.state {
-            State::Queued | State::Awaiting | State::FaultQueued | State::Faulted => {
-                assert!(thread.priority < core.slots[thread.callee].priority, "{id:?} calls down");
-            }
-            State::Waiting => {
-                let off = core.slots[thread.inbox].state == SlotState::Off;
-                let parked = if off { ThreadId::NONE } else { id };
-                assert_eq!(core.slots[thread.inbox].parked, parked);
-                assert_eq!(thread.payer, thread.own, "who waits pays for itself");
-                assert_eq!(thread.saved, Saved::Collect);
-                assert_eq!(core.slots[thread.inbox].attention & ATTENTION_DRY, 0);
-            }
-            _ => {}
-        }
         let foreign = thread.payer != thread.own;
         if thread.state == State::Running && core.slots[thread.payer].account.is_dry() {
             let attention = core.slots[thread.inbox].attention;
@@ -187,7 +215,7 @@ fn ports(core: &Core<'_>, model: &Model) {
 }
 
 /// Counts of mappings and grants agree with page tables and grant table; one owner per page; no writable code.
-fn memory(core: &Core<'_>, model: &mut Model) {
+fn pages_have_one_owner_and_true_counts(core: &Core<'_>, model: &mut Model) {
     let mut frames: BTreeMap<u32, (u32, u32)> = BTreeMap::new();
     let mut writable: BTreeSet<u32> = BTreeSet::new();
     let mut executable: BTreeSet<u32> = BTreeSet::new();

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::naive::{Does, Goes, Leads, Naive, Registers, Slot, Thread};
 use super::naive_accounts;
 use super::steps::{Step, step};
+use super::tokens::Used;
 use super::world::{HERE, World, message};
 use crate::core::account::Account;
 use crate::core::hardware::{Next, Resume};
@@ -23,16 +24,17 @@ const MANAGERS: [u16; 7] = [0, 3, 5, 6, 0, 6, 0];
 /// Entries of a server's table.
 const HANDLES: u16 = 12;
 
-/// Both, and every token that was seen.
-struct Pair {
-    world: World,
-    naive: Naive,
+/// Both, every token that was seen, and those that were used.
+pub(super) struct Pair {
+    pub(super) world: World,
+    pub(super) naive: Naive,
     tokens: Vec<u64>,
-    incarnation: u32,
+    pub(super) incarnation: u32,
+    pub(super) used: Used,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut world = World::boot();
         let mut naive = Naive::default();
         for (slot, priority) in PRIORITIES.into_iter().enumerate() {
@@ -73,7 +75,8 @@ impl Pair {
         naive.current = Some(0);
         world.model.now = super::naive::NOW;
         naive.now = super::naive::NOW;
-        let mut pair = Self { world, naive, tokens: Vec::new(), incarnation: 0 };
+        let (tokens, used) = (Vec::new(), Used::default());
+        let mut pair = Self { world, naive, tokens, incarnation: 0, used };
         for slot in 1..7 {
             pair.set(slot, SlotState::Up);
             pair.create(slot);
@@ -82,13 +85,13 @@ impl Pair {
         pair
     }
 
-    fn set(&mut self, slot: u16, state: SlotState) {
+    pub(super) fn set(&mut self, slot: u16, state: SlotState) {
         self.world.core.slot_state(&mut self.world.model, SlotId(slot), state).unwrap();
         self.naive.slot_state(usize::from(slot), state);
     }
 
     /// Fills an empty slot with a server that has a wire to every slot above and a bell to all others.
-    fn create(&mut self, slot: u16) {
+    pub(super) fn create(&mut self, slot: u16) {
         let w = &mut self.world;
         let Ok(server) = w.core.server_create(&mut w.model, SlotId(slot), HANDLES) else { return };
         self.incarnation += 1;
@@ -120,7 +123,7 @@ impl Pair {
         self.start(server.0);
     }
 
-    fn start(&mut self, thread: u16) {
+    pub(super) fn start(&mut self, thread: u16) {
         let w = &mut self.world;
         if w.core.live_server(thread).is_ok()
             && w.core
@@ -131,7 +134,7 @@ impl Pair {
         }
     }
 
-    fn destroy(&mut self, slot: u16) {
+    pub(super) fn destroy(&mut self, slot: u16) {
         let Some(server) = self.naive.slots[usize::from(slot)].server else { return };
         self.naive.destroy(server);
         loop {
@@ -143,7 +146,7 @@ impl Pair {
         }
     }
 
-    fn trap(&mut self, rax: u64, message: Message) {
+    pub(super) fn trap(&mut self, rax: u64, message: Message) {
         let current = self.world.current();
         // The supervisor breaks no rule here: that would be the end.
         let (rax, message) = match current {
@@ -159,6 +162,7 @@ impl Pair {
             rsp: super::naive::TRAP_STACK,
             ..Default::default()
         };
+        self.used.note(&self.world.core, HERE, rax);
         self.world.core.trap(&mut self.world.model, HERE, registers);
         self.naive.trap(rax, message);
     }
@@ -171,7 +175,7 @@ impl Pair {
         (0..7).map(|i| 2 + (u64::from(to) + i) % 7).find(wire).unwrap_or(0)
     }
 
-    fn run(&mut self, step: &Step) {
+    pub(super) fn run(&mut self, step: &Step) {
         match *step {
             Step::Trap { number, above, label } => {
                 self.trap(above << 8 | u64::from(number), message(label))
@@ -204,7 +208,7 @@ impl Pair {
     }
 
     /// What comes from outside, or from the supervisor.
-    fn supervise(&mut self, step: &Step) {
+    pub(super) fn supervise(&mut self, step: &Step) {
         let World { core, model, .. } = &mut self.world;
         let live = |raw| core.live_server(raw).ok();
         match *step {
@@ -256,8 +260,9 @@ impl Pair {
     }
 
     /// Asks both who runs, and compares all that they know.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         self.world.settle();
+        self.used.check(&self.world.core);
         let next = match self.world.next {
             Next::Idle => None,
             Next::Fatal(fault) => panic!("{fault:?}"),
