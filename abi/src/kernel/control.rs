@@ -255,7 +255,9 @@ crate::interface! {
     /// references free.
     20 now fn window_configure(window: u16, slot: u16, count: u32, peer: u16) -> ();
     /// Facts of the domain: `set` 0 is Xen version (major << 16 | minor), domain number, vCPUs, pages of memory, free pages;
-    /// 1 is pages of the kernel, nanoseconds since boot at kernel entry, upcalls, spurious upcalls, traps.
+    /// 1 is pages of the kernel, nanoseconds since boot at kernel entry, upcalls, spurious upcalls, 0; 2 is vCPUs that are
+    /// used, how often the kernel's lock was taken at once, and after a wait (by all but the quick path), how often others
+    /// were let run meanwhile, how often all translation buffers were emptied.
     21 now fn domain_info(set: u8) -> (u64, u64, u64, u64, u64);
     /// Ends the domain. Does not return.
     22 now fn domain_shutdown(reason: Shutdown) -> ();

@@ -17,7 +17,7 @@
 use abi::kernel::control::{Error, is_limit};
 
 use super::Core;
-use super::hardware::Hardware;
+use super::hardware::{Hardware, Vcpu};
 use super::schedule::Place;
 use super::slot::{SUPERVISOR, Slot};
 use super::table::{SlotId, ThreadId, VcpuId};
@@ -119,7 +119,13 @@ impl Core<'_> {
         if !is_limit(budget, period) || id == SUPERVISOR {
             return Err(Error::Invalid);
         }
-        self.charge(hardware, self.here);
+        for vcpu in self.vcpus.numbers() {
+            self.charge(hardware, vcpu);
+            if vcpu != self.here {
+                // It has to ask anew how long what it runs may go on.
+                hardware.kick(Vcpu(vcpu.0));
+            }
+        }
         self.limits |= budget != 0;
         self.end_rest(hardware, id);
         let now = hardware.now();

@@ -12,7 +12,7 @@ use super::handle::{CALL, FAR, Handle, NOTIFY};
 use super::hardware::{Hardware, TrapRegisters, Vcpu};
 use super::schedule::Place;
 use super::slot::SUPERVISOR;
-use super::table::{Number, PortId, SlotId, ThreadId};
+use super::table::{Number, PortId, SlotId, ThreadId, VcpuId};
 use super::thread::{Fault, Saved, State};
 
 impl Core<'_> {
@@ -249,6 +249,10 @@ impl Core<'_> {
             let thread = &self.threads[server];
             if thread.payer != payer || thread.payer == thread.own {
                 return;
+            }
+            let home = VcpuId(thread.vcpu);
+            if home != self.here {
+                self.charge(hardware, home);
             }
             self.pay_oneself(server);
             at = server;

@@ -319,7 +319,7 @@ impl<H: Hardware> control::Server for Kernel<'_, '_, H> {
 
     fn domain_info(&mut self, _: Badge, set: u8) -> Result<(u64, u64, u64, u64, u64)> {
         self.whole()?;
-        if set > 1 {
+        if set > 2 {
             return Err(Error::Invalid);
         }
         let [a, b, c, d, e] = self.hardware.domain_info(set);

@@ -92,7 +92,7 @@ pub trait Hardware {
     fn stolen(&mut self, vcpu: Vcpu) -> u64;
     /// Arms the current vCPU's single-shot timer for an absolute time; `None` disarms it.
     fn set_timer(&mut self, deadline: Option<u64>);
-    /// Makes another vCPU look at its run queue.
+    /// Makes another vCPU come to the core, whatever it does.
     fn kick(&mut self, vcpu: Vcpu);
 
     /// Makes the empty address space of a server; returns what [`Next::Run`] is to hand back for it (CR3).
@@ -112,7 +112,7 @@ pub trait Hardware {
         access: Access,
         tables: u32,
     ) -> Result<(), TablesExhausted>;
-    /// Unmaps one page and says which it was; gone from the translation buffer when the call returns.
+    /// Unmaps one page and says which it was; gone from all translation buffers before any thread runs on.
     fn space_unmap(&mut self, server: u16, address: u64) -> Option<(Frame, Access)>;
     /// What is mapped at an address.
     ///
@@ -153,6 +153,8 @@ pub trait Hardware {
     /// # Errors
     /// The hypervisor refused.
     fn channel_open(&mut self, kind: PortKind, peer: u16) -> Result<u32, Refused>;
+    /// Lets its events come to a vCPU, if that can be; else they come to another one.
+    fn channel_bind(&mut self, channel: u32, vcpu: Vcpu);
     /// Closes one.
     fn channel_close(&mut self, channel: u32);
     /// Sends its event.

@@ -43,7 +43,7 @@ use region::Region;
 use schedule::Processor;
 use slot::Slot;
 use table::{PortId, RegionId, SlotId, Table, ThreadId, VcpuId, WindowId};
-use thread::{Saved, Thread};
+use thread::{Saved, State, Thread};
 use window::{Grant, Window};
 
 /// Where the tables lie that the machine's quick path reads and writes.
@@ -201,7 +201,11 @@ impl<'a> Core<'a> {
     /// the `event` and `timer` of the interrupt.
     pub fn preempted(&mut self, vcpu: Vcpu) {
         let vcpu = self.enter(vcpu);
-        if let Some(thread) = self.running(vcpu) {
+        // One that another vCPU stopped meanwhile is kept as it was interrupted, too.
+        let current = self.vcpus[vcpu].current.some();
+        let runs =
+            |it: &ThreadId| matches!(self.threads[*it].state, State::Running | State::Stopped);
+        if let Some(thread) = current.filter(runs) {
             self.threads[thread].saved = Saved::Frame;
         }
     }

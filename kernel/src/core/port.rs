@@ -9,7 +9,7 @@ use abi::kernel::port::Error;
 use super::Core;
 use super::hardware::{Hardware, Vcpu};
 use super::slot::ATTENTION_PORTS;
-use super::table::{PortId, SlotId};
+use super::table::{Number, PortId, SlotId, VcpuId};
 use super::thread::State;
 
 /// A port.
@@ -135,7 +135,7 @@ impl Core<'_> {
         let mut earliest = u64::MAX;
         for id in self.ports.numbers() {
             let Port { slot, arm_at, .. } = self.ports[id];
-            if arm_at == 0 {
+            if arm_at == 0 || self.slots[slot].vcpu != self.here.raw() {
                 continue;
             }
             if arm_at > now {
@@ -181,6 +181,10 @@ impl Core<'_> {
         *channel = Channel(id);
         let port = &mut self.ports[id];
         (port.open, port.channel, port.held, port.arm_at) = (true, number, false, 0);
+        let home = self.slots[slot].vcpu;
+        if home != 0 {
+            hardware.channel_bind(number, Vcpu(home));
+        }
         // It starts masked; the owner's next wait lets its events come.
         self.mask(id);
         Ok(number)
@@ -221,7 +225,12 @@ impl Core<'_> {
         let port = self.opened(id)?;
         (port.held, port.arm_at) = (false, at);
         if at != 0 {
-            self.remember_deadline(at);
+            let home = VcpuId(self.slots[self.ports[id].slot].vcpu);
+            let processor = &mut self.vcpus[home];
+            processor.earliest = processor.earliest.min(at);
+            if home != self.here {
+                hardware.kick(Vcpu(home.0));
+            }
         }
         Ok(())
     }

@@ -125,7 +125,7 @@ impl Core<'_> {
         VcpuId(self.threads[thread].vcpu)
     }
 
-    /// Makes a thread ready; another vCPU is kicked if it should run it now.
+    /// Makes a thread ready; another vCPU is kicked if that changes what it runs, or for how long.
     pub(super) fn make_ready(
         &mut self,
         hardware: &mut impl Hardware,
@@ -154,13 +154,14 @@ impl Core<'_> {
                 self.vcpus[home].set(priority, first, thread);
             }
         }
-        if home != self.here && self.outranks_current(home, priority) {
+        if home != self.here && self.matters_to_current(home, priority) {
             hardware.kick(Vcpu(home.0));
         }
     }
 
-    fn outranks_current(&self, vcpu: VcpuId, priority: u8) -> bool {
-        self.running(vcpu).is_none_or(|current| self.threads[current].priority < priority)
+    /// It is to run instead of what the vCPU runs: now, or when the slice ends that may not have an end yet.
+    fn matters_to_current(&self, vcpu: VcpuId, priority: u8) -> bool {
+        self.running(vcpu).is_none_or(|current| self.threads[current].priority <= priority)
     }
 
     /// Takes a ready thread out of its queue, or out of those that rest.
@@ -196,6 +197,14 @@ impl Core<'_> {
         if self.threads.has(thread) {
             self.vcpus[vcpu].current = thread;
         }
+    }
+
+    /// Some other vCPU runs a thread that may not go on, and has not noticed yet.
+    pub fn has_stopped_runner(&self) -> bool {
+        self.vcpus.numbers().any(|vcpu| {
+            let current = self.vcpus[vcpu].current;
+            vcpu != self.here && current.some().is_some() && self.running(vcpu).is_none()
+        })
     }
 
     /// The thread that a vCPU runs, if it may go on.

@@ -210,7 +210,8 @@ impl Core<'_> {
         set: u8,
     ) -> Result<[u64; 5], Error> {
         let thread = &self.threads[id];
-        let still = matches!(thread.state, State::Stopped | State::FaultQueued | State::Faulted);
+        let still = matches!(thread.state, State::Stopped | State::FaultQueued | State::Faulted)
+            && self.is_off_processors(id);
         if !still || set > 3 {
             return Err(Error::Invalid);
         }

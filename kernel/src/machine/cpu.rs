@@ -53,6 +53,11 @@ pub fn enable() -> bool {
     true
 }
 
+/// CR0, CR4 and EFER, for another vCPU to start with.
+pub fn control() -> [u64; 3] {
+    [Cr0::read_raw(), Cr4::read_raw(), Efer::read_raw()]
+}
+
 fn wanted_cr4() -> Cr4Flags {
     let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
         | Cr4Flags::PAGE_GLOBAL

@@ -65,6 +65,12 @@ impl StackPlace {
     }
 }
 
+/// The top of a vCPU's kernel stack.
+pub fn kernel_stack(vcpu: u16) -> u64 {
+    let [kernel, ..] = &STACK_PLACES;
+    kernel.top(vcpu)
+}
+
 /// How many vCPUs have stacks.
 static STACKS_MAPPED: AtomicU16 = AtomicU16::new(0);
 
@@ -129,6 +135,11 @@ pub fn load_gates(stacks: bool) {
         *gate =
             Gate::new(entry::handler(vector), if stacks { stack } else { 0 }, vector == BREAKPOINT);
     }
+    use_gates();
+}
+
+/// Loads the interrupt table as it is.
+pub fn use_gates() {
     let pointer = DescriptorTablePointer {
         limit: (size_of::<[Gate; 256]>() - 1) as u16,
         base: VirtAddr::from_ptr(GATES.0.get()),

@@ -51,6 +51,8 @@ unsafe extern "C" {
     /// The frame's `rip` is canonical, its selectors are user mode's, interrupts are on in its flags, its vector state was
     /// written by FXSAVE or is the default, and the thread's space is loaded.
     pub fn leave_frame(frame: *const ThreadFrame) -> !;
+    /// Where a vCPU other than the boot vCPU starts.
+    pub fn vcpu_entry();
     /// Calls `next` on a fresh stack.
     pub fn restart_on_stack(next: extern "C" fn() -> !, stack: u64) -> !;
 }
@@ -284,6 +286,13 @@ idle:
     hlt
 idle_halted:
     jmp idle
+
+    .balign 16
+    .global vcpu_entry
+vcpu_entry:
+    xor ebp, ebp
+    call vcpu_main
+    ud2
 
     .balign 16
     .global restart_on_stack

@@ -9,13 +9,14 @@ use abi::layout::PAGE;
 use super::debug::Debug;
 use super::frame::ThreadFrame;
 use super::layout::WINDOWS;
+use super::lock::Contention;
 use super::paging::KernelTables;
 use super::pool::TablePages;
 use super::space::Space;
 use super::vcpu::Vcpu as ThisVcpu;
 use super::xen::grants::Grants;
 use super::xen::{self, channels, clock};
-use super::{entry, timer};
+use super::{entry, panic, timer};
 use crate::core::hardware::{Frame, Hardware, Refused, TablesExhausted, Vcpu};
 
 /// What does not change while the domain runs.
@@ -27,6 +28,8 @@ pub struct Facts {
     pub domain: u32,
     /// vCPUs of the domain.
     pub vcpus: u64,
+    /// Those that run.
+    pub vcpus_used: u16,
     /// Pages of memory of the domain.
     pub pages: u64,
     /// Pages that the kernel keeps for itself.
@@ -56,6 +59,12 @@ pub struct Machine {
     pub grants: Grants,
     /// What does not change.
     pub facts: Facts,
+    /// Something was unmapped that another vCPU may still have in its translation buffer.
+    pub stale: bool,
+    /// How often all translation buffers were emptied.
+    pub flushes: u64,
+    /// The lock's, when the kernel was entered.
+    pub contention: Contention,
 }
 
 impl Machine {
@@ -67,6 +76,24 @@ impl Machine {
     /// Where a thread's full frame is.
     pub fn frame(&mut self, thread: u16) -> Option<&mut ThreadFrame> {
         self.frames.get_mut(usize::from(thread))
+    }
+
+    /// Whether a vCPU other than the current one runs a server.
+    fn is_loaded_elsewhere(&self, server: u16) -> bool {
+        let here = ThisVcpu::current().index();
+        let runs = |vcpu: &ThisVcpu| vcpu.index() != here && vcpu.quick.thread() == Some(server);
+        ThisVcpu::first(self.facts.vcpus_used).any(runs)
+    }
+
+    /// Empties all translation buffers, if something is in one that must not be there. To be called before the lock is
+    /// dropped: until then, what was unmapped is nobody else's yet.
+    pub fn flush_stale(&mut self) {
+        if ::core::mem::take(&mut self.stale) {
+            self.flushes += 1;
+            if let Err(error) = xen::flush_all() {
+                panic::stop(format_args!("Xen does not flush: error {}", error.0), None);
+            }
+        }
     }
 
     /// The words of an index page; `None` for what is no page of the pool.
@@ -82,16 +109,18 @@ impl Hardware for Machine {
         clock::now()
     }
 
-    fn stolen(&mut self, _: Vcpu) -> u64 {
-        clock::stolen()
+    fn stolen(&mut self, vcpu: Vcpu) -> u64 {
+        clock::stolen(ThisVcpu::at(vcpu.0).unwrap_or(ThisVcpu::current()))
     }
 
     fn set_timer(&mut self, deadline: Option<u64>) {
         timer::set(ThisVcpu::current(), deadline);
     }
 
-    fn kick(&mut self, _: Vcpu) {
-        // The boot vCPU is the only one that runs, and it looks at its queue on the way out.
+    fn kick(&mut self, vcpu: Vcpu) {
+        if let Some(vcpu) = ThisVcpu::at(vcpu.0) {
+            channels::wake(vcpu);
+        }
     }
 
     fn space_create(&mut self, server: u16) -> Result<u64, TablesExhausted> {
@@ -117,7 +146,9 @@ impl Hardware for Machine {
     }
 
     fn space_unmap(&mut self, server: u16, address: u64) -> Option<(Frame, Access)> {
-        self.space(server)?.unmap(self.tables.view(), address)
+        let found = self.space(server)?.unmap(self.tables.view(), address)?;
+        self.stale |= self.facts.vcpus_used > 1 && self.is_loaded_elsewhere(server);
+        Some(found)
     }
 
     fn space_lookup(&mut self, server: u16, address: u64) -> Result<(Frame, Access), u32> {
@@ -217,6 +248,10 @@ impl Hardware for Machine {
         }
     }
 
+    fn channel_bind(&mut self, channel: u32, vcpu: Vcpu) {
+        channels::bind(channel, vcpu.0);
+    }
+
     fn channel_send(&mut self, channel: u32) {
         channels::send(channel);
     }
@@ -243,12 +278,17 @@ impl Hardware for Machine {
 
     fn domain_info(&mut self, set: u8) -> [u64; 5] {
         let facts = &self.facts;
-        let vcpu = ThisVcpu::current();
         match set {
             0 => [facts.version.into(), facts.domain.into(), facts.vcpus, facts.pages, 0],
             1 => {
                 let spurious = entry::upcalls_in_kernel();
-                [facts.kernel_pages, facts.started, vcpu.upcalls.get(), spurious, 0]
+                let vcpus = ThisVcpu::first(facts.vcpus_used);
+                let upcalls = vcpus.map(|vcpu| vcpu.upcalls.get()).fold(0, u64::wrapping_add);
+                [facts.kernel_pages, facts.started, upcalls, spurious, 0]
+            }
+            2 => {
+                let Contention { at_once, spun, yielded } = self.contention;
+                [facts.vcpus_used.into(), at_once, spun, yielded, self.flushes]
             }
             _ => [0; 5],
         }

@@ -8,7 +8,7 @@
 use abi::layout::PAGE;
 
 /// Most vCPUs that are used; a domain may have more.
-pub const VCPUS: usize = 16;
+pub const VCPUS: usize = 8;
 
 /// Index of the entry of the top table that holds the kernel's half.
 pub const TOP_ENTRY: usize = 511;
@@ -28,8 +28,8 @@ pub const LOCAL_APIC: u64 = SPECIAL + PAGE;
 pub const CONSOLE: u64 = SPECIAL + 2 * PAGE;
 /// The window pages, one for each vCPU.
 pub const WINDOWS: u64 = SPECIAL + 16 * PAGE;
-/// The clock pages, one for each vCPU.
-pub const CLOCKS: u64 = SPECIAL + 32 * PAGE;
+/// The clock page that servers see, too.
+pub const CLOCK_PAGE: u64 = SPECIAL + 32 * PAGE;
 /// The grant table.
 pub const GRANTS: u64 = SPECIAL + 64 * PAGE;
 /// Most frames of the grant table (Xen's default limit; 512 entries of version 1 each).

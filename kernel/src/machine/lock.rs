@@ -1,14 +1,59 @@
 //! The kernel's lock, whose first word the assembly of the quick path takes and drops as well.
 //!
-//! Bit 0 of the word says that it is taken. It is taken with interrupts off, for a bounded time, and never twice by one vCPU.
+//! It is taken with interrupts off, for a bounded time, and never twice by one vCPU. Who finds it taken spins for a while
+//! and then lets another vCPU run, over and over: nobody queues, so nobody waits for one that Xen does not run.
+//!
+//! Bit 0 of the word is what the quick path sets and tests. A lock that is free but *closed* has it set as well: the quick
+//! path then leaves every trap to the core.
 
 use ::core::cell::UnsafeCell;
 use ::core::sync::atomic::{AtomicU32, Ordering};
 
+use super::xen;
+
+const TAKEN: u32 = 1;
+
+/// What the word says of a lock that nobody has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Free {
+    /// Anybody may take it.
+    Open = 0,
+    /// The quick path may not.
+    Closed = 3,
+}
+
+/// How often it is looked at before another vCPU is let run.
+const SPINS: u32 = 1000;
+
+/// How often the lock was taken other than by the quick path.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Contention {
+    /// At once.
+    pub at_once: u64,
+    /// After having been found taken.
+    pub spun: u64,
+    /// How often others were let run meanwhile.
+    pub yielded: u64,
+}
+
+impl Contention {
+    fn count(&mut self, waited: Option<u64>) {
+        match waited {
+            None => self.at_once += 1,
+            Some(yielded) => {
+                self.spun += 1;
+                self.yielded += yielded;
+            }
+        }
+    }
+}
+
 /// A value that one vCPU at a time may use.
 #[repr(C)]
 pub struct Lock<T> {
-    taken: AtomicU32,
+    word: AtomicU32,
+    contention: UnsafeCell<Contention>,
     value: UnsafeCell<T>,
 }
 
@@ -18,17 +63,46 @@ unsafe impl<T: Send> Sync for Lock<T> {}
 impl<T> Lock<T> {
     /// A lock that is free.
     pub const fn new(value: T) -> Self {
-        Self { taken: AtomicU32::new(0), value: UnsafeCell::new(value) }
+        let contention = Contention { at_once: 0, spun: 0, yielded: 0 };
+        Self {
+            word: AtomicU32::new(Free::Open as u32),
+            contention: UnsafeCell::new(contention),
+            value: UnsafeCell::new(value),
+        }
     }
 
-    /// Runs `work` on the value.
-    pub fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        while self.taken.swap(1, Ordering::Acquire) != 0 {
-            ::core::hint::spin_loop();
-        }
-        // SAFETY: the word was 0 and is 1 now, so nobody else is here, the quick path included.
-        let result = work(unsafe { &mut *self.value.get() });
-        self.taken.store(0, Ordering::Release);
+    /// Runs `work` on the value; how the lock is left is what it says besides its result.
+    pub fn with<R>(&self, work: impl FnOnce(&mut T, &Contention) -> (R, Free)) -> R {
+        let waited = if self.try_take() { None } else { Some(self.wait()) };
+        // SAFETY: the lock was taken here, so nobody else is here, the quick path included.
+        let contention = unsafe { &mut *self.contention.get() };
+        contention.count(waited);
+        // SAFETY: as above.
+        let (result, free) = work(unsafe { &mut *self.value.get() }, contention);
+        self.word.store(free as u32, Ordering::Release);
         result
+    }
+
+    fn try_take(&self) -> bool {
+        self.word.swap(TAKEN, Ordering::Acquire) != TAKEN
+    }
+
+    /// Takes it when it is free; returns how often others were let run meanwhile.
+    #[cold]
+    fn wait(&self) -> u64 {
+        let mut yielded = 0;
+        while !self.spin() {
+            xen::yield_now();
+            yielded += 1;
+        }
+        yielded
+    }
+
+    /// Takes it, if it is free soon.
+    fn spin(&self) -> bool {
+        (0..SPINS).any(|_| {
+            ::core::hint::spin_loop();
+            self.word.load(Ordering::Relaxed) != TAKEN && self.try_take()
+        })
     }
 }

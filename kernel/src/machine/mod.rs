@@ -17,6 +17,7 @@ pub mod hardware;
 pub mod layout;
 pub mod local_apic;
 pub mod lock;
+pub mod others;
 pub mod paging;
 pub mod panic;
 pub mod pool;

@@ -1,10 +1,10 @@
 //! The end: one screen on the debug console and on the operator's console, then the domain has crashed.
 //!
 //! It waits for nobody, allocates nothing and takes no lock. Addresses are resolved to names on the host. A second panic
-//! on the way goes straight to the end.
+//! on the way goes straight to the end; one on another vCPU leaves it to the first.
 
 use ::core::fmt::{self, Write};
-use ::core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use ::core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use x86_64::registers::control::{Cr2, Cr3};
 
@@ -13,6 +13,7 @@ use super::descriptors::is_on_stack;
 use super::frame::Registers;
 use super::layout::KERNEL_BASE;
 use super::paging;
+use super::vcpu::Vcpu;
 use super::xen;
 use crate::core::hardware::Exception;
 
@@ -23,7 +24,8 @@ const STACK_WORDS: u64 = 24;
 /// Callers that are shown.
 const CALLERS: usize = 16;
 
-static PANICKING: AtomicBool = AtomicBool::new(false);
+/// The vCPU that ends the domain, counted from 1; 0 while none does.
+static PANICKING: AtomicU32 = AtomicU32::new(0);
 /// The console's event channel, 0 while there is no console.
 static CONSOLE_CHANNEL: AtomicU32 = AtomicU32::new(0);
 /// Where the console's ring is.
@@ -93,7 +95,13 @@ pub fn supervisor(fault: &Exception) -> ! {
 }
 
 fn crash(show: impl FnOnce(&mut Screen) -> fmt::Result) -> ! {
-    if !PANICKING.swap(true, Ordering::SeqCst) {
+    let own = u32::from(Vcpu::current().index()) + 1;
+    let panicking = PANICKING.compare_exchange(0, own, Ordering::SeqCst, Ordering::SeqCst);
+    while panicking.is_err_and(|other| other != own) {
+        // Another vCPU ends the domain.
+        ::core::hint::spin_loop();
+    }
+    if panicking.is_ok() {
         // Both consoles take everything.
         let _ = show(&mut Screen);
         let channel = CONSOLE_CHANNEL.load(Ordering::Relaxed);

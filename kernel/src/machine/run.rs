@@ -1,7 +1,11 @@
 //! Between the core and the processor: hands the core what happened, and does what it says is next.
 //!
-//! The core and the machine's memory are under one lock. It is taken on every way in and dropped before the way out; no
+//! The core and the machine's memory are under one lock. It is taken once on every way in and dropped before the way out; no
 //! user code runs and no interrupt is taken while it is held.
+//!
+//! The quick path switches threads without telling the core, on any vCPU, so whoever enters tells it of all of them first.
+//! And it does not ask whether the thread that traps may still run. So while a thread runs on that another vCPU has stopped,
+//! the lock is left closed to the quick path, and the trap of that thread comes to the core.
 
 use abi::image::Header;
 use abi::layout::PAGE;
@@ -9,7 +13,7 @@ use boot::memory::FreeMemory;
 
 use super::frame::ThreadFrame;
 use super::hardware::{Facts, Machine};
-use super::lock::Lock;
+use super::lock::{Contention, Free, Lock};
 use super::paging;
 use super::pool::Objects;
 use super::space::Space;
@@ -18,7 +22,7 @@ use super::vcpu::Vcpu;
 use super::xen::channels::{self, Event};
 use super::xen::grants::Grants;
 use super::xen::{self, Parameter};
-use super::{audit, command, descriptors, entry, panic, timer};
+use super::{audit, command, descriptors, entry, others, panic, space, timer};
 use crate::core::hardware::{Exception, Frame, Next, Resume};
 use crate::core::{self, Core, Tables};
 
@@ -32,28 +36,34 @@ pub struct Kernel {
     machine: Machine,
     /// Check all page tables on every way out.
     audit: bool,
+    /// Traps go through the quick path where they can.
+    quick: bool,
+    /// More than one vCPU runs.
+    several: bool,
 }
 
 /// All of it, once it is made.
 pub static KERNEL: Lock<Option<Kernel>> = Lock::new(None);
 
-/// Stacks (12 pages), the page shared with Xen, and the kernel's upper tables: top, pointers, and two more for each of
-/// image, pool, stacks and special pages.
-const STACKS_AND_TABLES: u64 = 12 + 1 + 2 + 4 * 2;
+/// Stacks and the page shared with Xen, for each vCPU.
+const VCPU: u64 = 12 + 1;
+/// The kernel's upper tables: top, pointers, and two more for each of image, pool, stacks and special pages.
+const TABLES: u64 = 2 + 4 * 2;
 
 /// Pages of the pool for an image: the kernel's own tables and stacks, what the core and the machine keep for each
 /// object and each page of memory, and the image's pages for page tables.
-pub fn pool_pages(header: &Header, free: &FreeMemory) -> u64 {
-    let kept = object_bytes(header, span(free).1).div_ceil(PAGE)
+pub fn pool_pages(header: &Header, free: &FreeMemory, vcpus: u16) -> u64 {
+    let kept = object_bytes(header, span(free).1, vcpus).div_ceil(PAGE)
         + u64::from(header.counts.tables)
-        + STACKS_AND_TABLES;
+        + VCPU * u64::from(vcpus)
+        + TABLES;
     // One more table for each 512 pages that the kernel maps, and one for what is left over.
     kept + (kept + start::grant_frames(header)).div_ceil(512) + 1
 }
 
-fn object_bytes(header: &Header, frames: usize) -> u64 {
+fn object_bytes(header: &Header, frames: usize, vcpus: u16) -> u64 {
     let servers = header.counts.servers as usize;
-    let core = core::bytes(&header.counts, usize::from(start::VCPUS_USED), frames) as u64;
+    let core = core::bytes(&header.counts, usize::from(vcpus), frames) as u64;
     core + Objects::bytes::<ThreadFrame>(servers) + Objects::bytes::<Option<Space>>(servers)
 }
 
@@ -78,7 +88,8 @@ pub fn start(mut boot: Boot<'_>) -> ! {
     let Some((core, machine)) = make(&mut boot, facts) else {
         panic::refuse(format_args!("the kernel's pool is too small"));
     };
-    let mut kernel = Kernel { core, machine, audit };
+    let several = boot.used > 1;
+    let mut kernel = Kernel { core, machine, audit, quick: !slow, several };
     let told = core::boot::Boot {
         header: &header,
         image,
@@ -91,11 +102,26 @@ pub fn start(mut boot: Boot<'_>) -> ! {
     if let Err(error) = kernel.core.boot(&mut kernel.machine, &told) {
         panic::refuse(format_args!("{}", error.text()));
     }
-    if kernel.prepare_quick(Vcpu::current()) && !slow {
-        descriptors::load_quick_syscall();
+    for vcpu in Vcpu::first(boot.used) {
+        kernel.quick &= kernel.prepare_quick(vcpu);
     }
-    KERNEL.with(|place| *place = Some(kernel));
-    go_on()
+    let tables = kernel.machine.kernel;
+    KERNEL.with(|place, _| (*place = Some(kernel), Free::Open));
+    others::start(boot.used, &tables);
+    join(Vcpu::current())
+}
+
+/// The current vCPU is ready to run threads.
+pub fn join(vcpu: &'static Vcpu) -> ! {
+    leave(
+        vcpu,
+        with(|kernel| {
+            if kernel.quick {
+                descriptors::load_quick_syscall();
+            }
+            kernel.settle(vcpu)
+        }),
+    )
 }
 
 fn frame(physical: u64) -> Frame {
@@ -109,8 +135,8 @@ fn toolstack_page(page: Parameter, channel: Parameter) -> Option<Frame> {
 
 fn make(boot: &mut Boot<'_>, facts: Facts) -> Option<(Core<'static>, Machine)> {
     let (first_frame, frames) = span(&boot.free);
-    let mut objects = boot.pool.objects(object_bytes(&boot.header, frames))?;
-    let tables = tables(&mut objects, &boot.header, Frame(first_frame), frames)?;
+    let mut objects = boot.pool.objects(object_bytes(&boot.header, frames, boot.used))?;
+    let tables = tables(&mut objects, boot, Frame(first_frame), frames)?;
     let servers = boot.header.counts.servers as usize;
     let machine = Machine {
         kernel: boot.tables,
@@ -119,6 +145,9 @@ fn make(boot: &mut Boot<'_>, facts: Facts) -> Option<(Core<'static>, Machine)> {
         spaces: objects.array(servers, None)?,
         grants: Grants::new(start::grant_frames(&boot.header) as u32),
         facts,
+        stale: false,
+        flushes: 0,
+        contention: Contention::default(),
         tables: ::core::mem::replace(&mut boot.pool, super::pool::Pool::new(0, 0)).into_tables(),
     };
     Some((Core::new(tables), machine))
@@ -126,14 +155,14 @@ fn make(boot: &mut Boot<'_>, facts: Facts) -> Option<(Core<'static>, Machine)> {
 
 fn tables(
     objects: &mut Objects,
-    header: &Header,
+    boot: &Boot<'_>,
     first_frame: Frame,
     frames: usize,
 ) -> Option<Tables<'static>> {
     fn array<T: Copy + Default>(objects: &mut Objects, count: usize) -> Option<&'static mut [T]> {
         objects.array(count, T::default())
     }
-    let counts = &header.counts;
+    let counts = &boot.header.counts;
     Some(Tables {
         slots: array(objects, counts.slots as usize)?,
         holdings: array(objects, counts.slots as usize)?,
@@ -143,7 +172,7 @@ fn tables(
         ports: array(objects, counts.ports as usize)?,
         windows: array(objects, counts.windows as usize)?,
         grants: array(objects, counts.grants as usize)?,
-        vcpus: array(objects, usize::from(start::VCPUS_USED))?,
+        vcpus: array(objects, usize::from(boot.used))?,
         frames: array(objects, frames)?,
         first_frame,
         channels: array(objects, core::CHANNELS)?,
@@ -156,6 +185,7 @@ fn facts(boot: &Boot<'_>) -> Facts {
         version: xen::version(),
         domain: xen::domain().unwrap_or(0),
         vcpus: boot.vcpus,
+        vcpus_used: boot.used,
         pages: boot.pages(),
         kernel_pages: (pool.end - pool.start + image.end - image.start) / PAGE,
         started: boot.started,
@@ -166,8 +196,13 @@ fn facts(boot: &Boot<'_>) -> Facts {
 
 /// Runs `work` on the kernel's state.
 fn with<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
-    KERNEL.with(|kernel| match kernel {
-        Some(kernel) => work(kernel),
+    KERNEL.with(|kernel, contention| match kernel {
+        Some(kernel) => {
+            if kernel.several {
+                kernel.look_around(contention);
+            }
+            (work(kernel), kernel.left())
+        }
         None => panic::stop(format_args!("an event before the first server"), None),
     })
 }
@@ -175,35 +210,45 @@ fn with<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
 /// A thread trapped.
 pub fn trap() -> ! {
     let vcpu = Vcpu::current();
-    with(|kernel| {
-        kernel.enter(vcpu);
-        kernel.core.trapped(&mut kernel.machine, vcpu.number());
-    });
-    go_on()
+    leave(
+        vcpu,
+        with(|kernel| {
+            kernel.enter(vcpu);
+            kernel.core.trapped(&mut kernel.machine, vcpu.number());
+            kernel.settle(vcpu)
+        }),
+    )
 }
 
 /// A thread ran into an exception.
 pub fn exception(exception: &Exception) -> ! {
     let vcpu = Vcpu::current();
-    with(|kernel| {
-        kernel.enter(vcpu);
-        if let Some(frame) = vcpu.quick.thread().and_then(|thread| kernel.machine.frame(thread)) {
-            frame.address = exception.address;
-        }
-        kernel.core.exception(&mut kernel.machine, vcpu.number(), *exception);
-    });
-    go_on()
+    leave(
+        vcpu,
+        with(|kernel| {
+            kernel.enter(vcpu);
+            let thread = vcpu.quick.thread();
+            if let Some(frame) = thread.and_then(|thread| kernel.machine.frame(thread)) {
+                frame.address = exception.address;
+            }
+            kernel.core.exception(&mut kernel.machine, vcpu.number(), *exception);
+            kernel.settle(vcpu)
+        }),
+    )
 }
 
 /// An event came; a thread may have been interrupted by it.
 pub fn upcall() -> ! {
     let vcpu = Vcpu::current();
-    vcpu.upcalls.set(vcpu.upcalls.get().wrapping_add(1));
-    with(|kernel| {
-        kernel.enter(vcpu);
-        kernel.core.preempted(vcpu.number());
-    });
-    go_on()
+    leave(
+        vcpu,
+        with(|kernel| {
+            vcpu.upcalls.set(vcpu.upcalls.get().wrapping_add(1));
+            kernel.enter(vcpu);
+            kernel.core.preempted(vcpu.number());
+            kernel.settle(vcpu)
+        }),
+    )
 }
 
 impl Kernel {
@@ -223,6 +268,23 @@ impl Kernel {
             self.core.switched(vcpu.number(), thread);
             vcpu.space.set(self.machine.space(thread).map_or(0, |space| space.top().as_u64()));
         }
+    }
+
+    /// Tells the core who runs on the other vCPUs.
+    #[cold]
+    fn look_around(&mut self, contention: &Contention) {
+        self.machine.contention = *contention;
+        let here = Vcpu::current().index();
+        for vcpu in Vcpu::first(self.machine.facts.vcpus_used) {
+            if let Some(thread) = vcpu.quick.thread().filter(|_| vcpu.index() != here) {
+                self.core.switched(vcpu.number(), thread);
+            }
+        }
+    }
+
+    /// How the lock is left.
+    fn left(&self) -> Free {
+        if self.several && self.core.has_stopped_runner() { Free::Closed } else { Free::Open }
     }
 
     /// Hands every pending event to the core.
@@ -275,44 +337,53 @@ impl Kernel {
     }
 }
 
-/// How a thread is gone to.
+/// How a vCPU leaves the kernel.
 enum Way {
-    /// By its frame.
-    Frame,
-    /// By the registers of its trap.
+    /// To nobody.
+    Idle,
+    /// To a thread, by its frame.
+    Frame(*const ThreadFrame),
+    /// To a thread, by the registers of its trap.
     Trap,
 }
 
-/// Goes on with whoever is next.
-fn go_on() -> ! {
-    let vcpu = Vcpu::current();
-    let way = with(|kernel| {
-        let next = kernel.next(vcpu);
-        if kernel.audit {
-            kernel.check();
+impl Kernel {
+    /// Decides who is next, and prepares the way there.
+    fn settle(&mut self, vcpu: &Vcpu) -> Way {
+        let next = self.next(vcpu);
+        if self.audit {
+            self.check();
         }
-        match next {
-            Next::Idle => None,
+        let way = match next {
             Next::Fatal(fault) => panic::supervisor(&fault),
-            Next::Run { thread, resume: Resume::Frame, .. } => {
-                Some((kernel.prepare(vcpu, thread), Way::Frame))
+            Next::Idle => {
+                vcpu.quick.current.set(0);
+                vcpu.entered.set(0);
+                if self.several {
+                    // Another vCPU may take apart what was loaded here.
+                    space::leave_any(&self.machine.kernel);
+                }
+                Way::Idle
             }
-            Next::Run { thread, resume: Resume::Trap(_), .. } => {
-                Some((kernel.prepare(vcpu, thread), Way::Trap))
+            Next::Run { thread, resume, .. } => {
+                let frame = self.prepare(vcpu, thread);
+                if resume == Resume::Frame { Way::Frame(frame) } else { Way::Trap }
             }
-        }
-    });
+        };
+        self.machine.flush_stale();
+        way
+    }
+}
+
+/// Leaves the kernel.
+fn leave(vcpu: &Vcpu, way: Way) -> ! {
     match way {
-        None => {
-            vcpu.quick.current.set(0);
-            vcpu.entered.set(0);
-            // SAFETY: the stack holds nothing that is needed again; events are set up.
-            unsafe { entry::idle() }
-        }
+        // SAFETY: the stack holds nothing that is needed again; events are set up.
+        Way::Idle => unsafe { entry::idle() },
         // SAFETY: `prepare` saw to the space and to the frame's `rip`; a frame's selectors, flags and vectors are as they
-        // were saved or made.
-        Some((frame, Way::Frame)) => unsafe { entry::leave_frame(frame) },
+        // were saved or made. Nobody else touches the frame of a thread that runs.
+        Way::Frame(frame) => unsafe { entry::leave_frame(frame) },
         // SAFETY: `prepare` saw to the space. The registers of a thread are kept in it, and it was made the one that runs.
-        Some((_, Way::Trap)) => unsafe { entry::leave_trap(vcpu.quick.registers()) },
+        Way::Trap => unsafe { entry::leave_trap(vcpu.quick.registers()) },
     }
 }

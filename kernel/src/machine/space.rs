@@ -28,6 +28,13 @@ pub struct Space {
     top: PhysAddr,
 }
 
+/// Makes the kernel's own tables the current vCPU's.
+pub fn leave_any(kernel: &KernelTables) {
+    if Vcpu::current().space.replace(0) != 0 {
+        kernel.load();
+    }
+}
+
 const USER_TABLE: PageTableFlags =
     PageTableFlags::PRESENT.union(PageTableFlags::WRITABLE).union(PageTableFlags::USER_ACCESSIBLE);
 
@@ -101,7 +108,7 @@ impl Space {
         mapped.map(|flush| flush.ignore()).map_err(|_| TablesExhausted)
     }
 
-    /// Unmaps a page; says which it was.
+    /// Unmaps a page; says which it was. It is gone from the current vCPU's translation buffer, not from others'.
     pub fn unmap(self, view: View, address: u64) -> Option<(Frame, Access)> {
         let found = self.lookup(view, address).ok()?;
         let (_, flush) = self.mapper(view).unmap(page(address)).ok()?;
@@ -205,10 +212,8 @@ impl Space {
 
     /// Makes sure that it is not the current vCPU's.
     fn leave(self, kernel: &KernelTables) {
-        let vcpu = Vcpu::current();
-        if vcpu.space.get() == self.top.as_u64() {
-            vcpu.space.set(0);
-            kernel.load();
+        if Vcpu::current().space.get() == self.top.as_u64() {
+            leave_any(kernel);
         }
     }
 

@@ -14,7 +14,9 @@ use super::pool::Pool;
 use super::vcpu::Vcpu;
 use super::xen::memory::Source;
 use super::xen::{self, Parameter, channels, clock};
-use super::{command, cpu, descriptors, hardware, layout, local_apic, paging, panic, processors};
+use super::{
+    command, cpu, descriptors, hardware, layout, local_apic, others, paging, panic, processors,
+};
 use crate::core::hardware::Frame;
 use crate::say;
 
@@ -22,9 +24,6 @@ use crate::say;
 macro_rules! refuse {
     ($($part:tt)*) => { panic::refuse(format_args!($($part)*)) };
 }
-
-/// vCPUs that run: the boot vCPU alone. All that is per vCPU has its place for more.
-pub const VCPUS_USED: u16 = 1;
 
 /// Where the assembly arrives: long mode, first tables, a stack of 32 KiB; `start_info` is a physical address.
 #[unsafe(no_mangle)]
@@ -109,6 +108,8 @@ pub struct Boot<'a> {
     pub page: u64,
     /// vCPUs of the domain.
     pub vcpus: u64,
+    /// Those that are used: the first ones.
+    pub used: u16,
     /// System time when the clock was read first; 0 before.
     pub started: u64,
 }
@@ -116,9 +117,10 @@ pub struct Boot<'a> {
 impl<'a> Boot<'a> {
     fn new(info: &'a StartInfo, module: Module, header: Header) -> Self {
         let vcpus = processors::count(info.rsdp).unwrap_or(1) as u64;
+        let used = others::used(vcpus);
         let mut free = free_memory(info);
-        let mut pool = make_pool(&mut free, &header);
-        let tables = match build_tables(&mut pool) {
+        let mut pool = make_pool(&mut free, &header, used);
+        let tables = match build_tables(&mut pool, used) {
             Ok(tables) => tables,
             Err(NotMapped) => refuse!("the kernel's pool is too small"),
         };
@@ -131,17 +133,17 @@ impl<'a> Boot<'a> {
         );
         // What only the entry needed, the first tables among it.
         free.add(paging::whole_image().start / PAGE..paging::image().start / PAGE);
-        Self { info, module, header, free, pool, tables, clock, page, vcpus, started: 0 }
+        Self { info, module, header, free, pool, tables, clock, page, vcpus, used, started: 0 }
     }
 
     fn finish(mut self) -> ! {
-        descriptors::know_stacks(VCPUS_USED);
+        descriptors::know_stacks(self.used);
         descriptors::load_segments(Vcpu::current());
         descriptors::load_gates(true);
         descriptors::load_syscall();
         self.share_with_xen();
         self.started = clock::now();
-        self.map_window();
+        self.map_windows();
         self.fill_page();
         self.tell();
         self.test();
@@ -203,19 +205,27 @@ impl<'a> Boot<'a> {
         if !cpu::has_x2apic() {
             self.map(layout::LOCAL_APIC, local_apic::PHYSICAL, KernelAccess::Device);
         }
+        Vcpu::first(self.used).for_each(|vcpu| self.give_shared_page(vcpu));
         let vcpu = Vcpu::current();
-        let Some(shared) = self.pool.take(1) else { refuse!("the kernel's pool is too small") };
-        vcpu.shared.set(self.pool.view().address(shared));
-        // SAFETY: the page was just taken from the pool.
-        unsafe { (vcpu.shared.get() as *mut u8).write_bytes(0, PAGE as usize) };
-        vcpu.clock.set(layout::CLOCKS + u64::from(vcpu.index()) * PAGE);
-        self.map(vcpu.clock.get(), self.clock, KernelAccess::Write);
-        if let Err(error) = clock::start(vcpu, self.clock, shared) {
+        vcpu.clock.set(layout::CLOCK_PAGE);
+        self.map(layout::CLOCK_PAGE, self.clock, KernelAccess::Write);
+        if let Err(error) = clock::start_page(vcpu, self.clock).and_then(|()| clock::start(vcpu)) {
             refuse!("Xen gives no clock: error {}", error.0);
         }
-        if let Err(channels::NoEvents(step, error)) = channels::start(vcpu, shared) {
+        if let Err(channels::NoEvents(step, error)) = channels::start(vcpu) {
             refuse!("Xen gives no events: {step}: error {}", error.0);
         }
+    }
+
+    /// Gives a vCPU its page of structures shared with Xen.
+    fn give_shared_page(&mut self, vcpu: &Vcpu) {
+        let Some(page) = self.pool.take(1) else { refuse!("the kernel's pool is too small") };
+        let address = self.pool.view().address(page);
+        // SAFETY: the page was just taken from the pool.
+        unsafe { (address as *mut u8).write_bytes(0, PAGE as usize) };
+        vcpu.shared_page.set(page);
+        vcpu.shared.set(address);
+        vcpu.clock.set(address + clock::IN_VCPU_INFO);
     }
 
     fn put(&mut self, source: Source, page: u64, address: u64) {
@@ -235,16 +245,20 @@ impl<'a> Boot<'a> {
         }
     }
 
-    /// Makes the table of the current vCPU's window; nothing is mapped in it yet.
-    fn map_window(&mut self) {
-        let vcpu = Vcpu::current();
-        let address = layout::WINDOWS + u64::from(vcpu.index()) * PAGE;
-        self.map(address, self.clock, KernelAccess::Read);
-        let Some(entry) = self.tables.entry_of(address) else { refuse!("a window has no table") };
-        vcpu.window.set(entry);
-        // SAFETY: the entry of a page that nobody has used.
-        unsafe { entry.write_volatile(0) };
-        x86_64::instructions::tlb::flush(x86_64::VirtAddr::new_truncate(address));
+    /// Makes the table of the vCPUs' windows; nothing is mapped in it yet.
+    fn map_windows(&mut self) {
+        for (vcpu, address) in
+            Vcpu::first(self.used).zip((layout::WINDOWS..).step_by(PAGE as usize))
+        {
+            self.map(address, self.clock, KernelAccess::Read);
+            let Some(entry) = self.tables.entry_of(address) else {
+                refuse!("a window has no table")
+            };
+            vcpu.window.set(entry);
+            // SAFETY: the entry of a page that nobody has used.
+            unsafe { entry.write_volatile(0) };
+            x86_64::instructions::tlb::flush(x86_64::VirtAddr::new_truncate(address));
+        }
     }
 }
 
@@ -264,8 +278,8 @@ fn boot_page(command_line: &[u8], image_bytes: u64) -> [u8; PAGE as usize] {
 }
 
 /// The kernel's own half of the address space, the console's page in it, while the first tables are in use.
-fn build_tables(pool: &mut Pool) -> Result<KernelTables, NotMapped> {
-    let tables = KernelTables::build(pool, VCPUS_USED)?;
+fn build_tables(pool: &mut Pool, vcpus: u16) -> Result<KernelTables, NotMapped> {
+    let tables = KernelTables::build(pool, vcpus)?;
     let (page, channel) = ring(Parameter::ConsolePage, Parameter::ConsoleChannel);
     if channel != 0 {
         tables.map(layout::CONSOLE, page * PAGE, KernelAccess::Write, pool)?;
@@ -296,8 +310,8 @@ fn free_memory(info: &StartInfo) -> FreeMemory {
     free
 }
 
-fn make_pool(free: &mut FreeMemory, header: &Header) -> Pool {
-    let pages = super::run::pool_pages(header, free);
+fn make_pool(free: &mut FreeMemory, header: &Header, vcpus: u16) -> Pool {
+    let pages = super::run::pool_pages(header, free, vcpus);
     let first = (pages * PAGE <= layout::POOL_MAX).then(|| free.take(pages, IDENTITY_END / PAGE));
     match first.flatten() {
         Some(first) => Pool::new(first * PAGE, pages),

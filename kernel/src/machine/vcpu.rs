@@ -1,11 +1,14 @@
 //! What belongs to one vCPU: found through GS_BASE while in the kernel.
 //!
 //! Only its own vCPU touches an entry, with interrupts off; NMI and machine-check handlers touch nothing of it but through
-//! [`Vcpu::current`]'s atomics. There is one stack per vCPU, and no kernel state survives a return to user mode.
+//! [`Vcpu::current`]'s atomics. Others use of it, under the kernel's lock, what is only changed under that lock: who runs
+//! (`quick.current`) and the number of upcalls; and what does not change any more once the vCPU runs (its places).
+//! There is one stack per vCPU, and no kernel state survives a return to user mode.
 
 use ::core::cell::{Cell, UnsafeCell};
 use ::core::mem::MaybeUninit;
 use ::core::mem::offset_of;
+use ::core::sync::atomic::AtomicU32;
 
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{GsBase, KernelGsBase};
@@ -33,8 +36,14 @@ pub struct Vcpu {
     pub space: Cell<u64>,
     /// Where this vCPU's page of structures shared with Xen lies: virtual address.
     pub shared: Cell<u64>,
-    /// Where this vCPU's clock page lies: virtual address.
+    /// The same, physical address.
+    pub shared_page: Cell<u64>,
+    /// Where this vCPU's clock (Xen's `vcpu_time_info`) lies: virtual address.
     pub clock: Cell<u64>,
+    /// Its timer's event channel; 0 until it has one.
+    pub timer: Cell<u32>,
+    /// The event channel that wakes it; 0 until it has one.
+    pub wake: AtomicU32,
     /// The entry of the page table that maps this vCPU's window.
     pub window: Cell<*mut u64>,
     /// The timer's deadline as Xen knows it.
@@ -64,7 +73,8 @@ pub const FRAMES_OFFSET: usize = QUICK_OFFSET + offset_of!(Quick, frames);
 /// Offset of the top of the stack that the panic screen runs on if no other is sound.
 pub const SPARE_OFFSET: usize = offset_of!(Vcpu, spare);
 
-// SAFETY: an entry is only reached through GS_BASE, by its own vCPU, with interrupts off: never from two at a time.
+// SAFETY: an entry is reached through GS_BASE, by its own vCPU, with interrupts off; of what others reach, the module says
+// why it does not change meanwhile.
 unsafe impl Sync for Vcpu {}
 
 static ALL: [Vcpu; VCPUS] = [const { Vcpu::new() }; VCPUS];
@@ -79,7 +89,10 @@ impl Vcpu {
             entered: Cell::new(0),
             space: Cell::new(0),
             shared: Cell::new(0),
+            shared_page: Cell::new(0),
             clock: Cell::new(0),
+            timer: Cell::new(0),
+            wake: AtomicU32::new(0),
             window: Cell::new(::core::ptr::null_mut()),
             armed: Cell::new(None),
             deadline: Cell::new(None),
@@ -98,6 +111,16 @@ impl Vcpu {
         GsBase::write(VirtAddr::from_ptr(vcpu));
         // User code sees a GS base of 0, and cannot change it.
         KernelGsBase::write(VirtAddr::zero());
+    }
+
+    /// The first `count` vCPUs.
+    pub fn first(count: u16) -> impl Iterator<Item = &'static Self> {
+        ALL.iter().take(count.into())
+    }
+
+    /// The vCPU of a number.
+    pub fn at(index: u16) -> Option<&'static Self> {
+        ALL.get(usize::from(index))
     }
 
     /// The current vCPU.

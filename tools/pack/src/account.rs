@@ -122,10 +122,13 @@ fn share(slot: &Slot) -> u64 {
     (slot.budget * 1000).checked_div(slot.period).unwrap_or(0)
 }
 
-/// The budgets of those that come before a slot leave less than its own.
+/// The budgets of those that come before a slot on its vCPU leave less than its own.
 fn starved(manifest: &Manifest, plan: &Plan<'_>, slot: &Slot) -> Option<Report> {
     let before = plan.slots.iter().filter(|other| {
-        other.budget != 0 && other.priority >= slot.priority && other.name != slot.name
+        other.budget != 0
+            && other.vcpu == slot.vcpu
+            && other.priority >= slot.priority
+            && other.name != slot.name
     });
     let taken: u64 = before.clone().map(share).sum();
     if taken + share(slot) <= 1000 {

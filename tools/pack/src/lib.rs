@@ -1,6 +1,6 @@
 //! Checks a system and packs it into a boot image.
 //!
-//! [`manifest`] reads what the user wrote, [`elf`] what the compiler made, [`rules`], [`owners`], [`wires`] and [`calls`] check
+//! [`manifest`] reads what the user wrote, [`elf`] what the compiler made, [`rules`], [`owners`], [`wires`], [`calls`] and [`spread`] check
 //! them against each other, [`plan`] decides everything that the supervisor carries out, [`image`] writes the bytes. Errors are [`Report`]s that point at the
 //! manifest and say how to mend it.
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod plan;
 pub mod report;
 pub mod rules;
 pub mod size;
+pub mod spread;
 pub mod tables;
 pub mod wires;
 
@@ -37,6 +38,8 @@ pub struct Packed {
     pub image: Vec<u8>,
     /// Memory that the manifest asks for, in MiB.
     pub memory: u32,
+    /// vCPUs that the manifest asks for.
+    pub vcpus: u16,
     /// Memory that it needs to boot, in pages.
     pub pages: u64,
     /// Its table, as the supervisor reads it.
@@ -59,7 +62,7 @@ pub fn pack(manifest: &Path, servers: &Path, kernel: &Path) -> Result<Packed, Re
     let images = images(&manifest, servers)?;
     let plan = plan::Plan::new(&manifest, &images)?;
     owners::records(&manifest, &plan.slots)?;
-    let domain = memory::Domain::new(&kernel, manifest.memory_mib());
+    let domain = memory::Domain::new(&kernel, manifest.memory_mib(), manifest.vcpus());
     let (image, pages) = image::write(&plan, domain);
     manifest.check_memory(pages)?;
     let system = rules::proof(&manifest, &image)?;
@@ -67,9 +70,15 @@ pub fn pack(manifest: &Path, servers: &Path, kernel: &Path) -> Result<Packed, Re
         name: manifest.name.clone(),
         image,
         memory: manifest.memory_mib(),
+        vcpus: manifest.vcpus(),
         pages,
         system,
-        warnings: [rules::warn(&manifest, &plan), account::warn(&manifest, &plan)].concat(),
+        warnings: [
+            rules::warn(&manifest, &plan),
+            account::warn(&manifest, &plan),
+            spread::warn(&manifest, &plan),
+        ]
+        .concat(),
     })
 }
 

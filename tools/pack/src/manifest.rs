@@ -61,6 +61,7 @@ pub enum Restart {
 struct Raw {
     name: Spanned<String>,
     memory: Option<Spanned<String>>,
+    vcpus: Option<Spanned<u16>>,
     #[serde(default)]
     servers: toml::Table,
 }
@@ -74,6 +75,7 @@ pub struct Manifest {
     pub name: String,
     name_span: Range<usize>,
     memory: Option<(u32, Range<usize>)>,
+    vcpus: Option<Spanned<u16>>,
     /// The slots, in the order of the file, the supervisor first.
     pub servers: Vec<(String, Server)>,
 }
@@ -127,6 +129,7 @@ impl Manifest {
             name: raw.name.into_inner(),
             name_span,
             memory,
+            vcpus: raw.vcpus,
             servers,
         };
         manifest.check()?;
@@ -153,6 +156,16 @@ impl Manifest {
     /// Memory of the domain, in MiB.
     pub fn memory_mib(&self) -> u32 {
         self.memory.as_ref().map_or(MEMORY, |memory| memory.0)
+    }
+
+    /// vCPUs of the domain.
+    pub fn vcpus(&self) -> u16 {
+        self.vcpus.as_ref().map_or(1, |vcpus| *vcpus.get_ref())
+    }
+
+    /// Where it says how many vCPUs.
+    pub fn vcpus_span(&self) -> Range<usize> {
+        self.vcpus.as_ref().map_or(self.name_span.clone(), Spanned::span)
     }
 
     /// Points at a place.
@@ -225,13 +238,14 @@ impl Manifest {
 /// How to mend what the decoder names.
 fn help(what: &str) -> String {
     const SIZE: &str = "write a size like \"256K\", of whole pages of 4K, or the number of pages";
-    const HELP: [(&str, &str); 9] = [
+    const HELP: [(&str, &str); 10] = [
         ("missing field `name`", "begin with the system's name: `name = \"web\"`"),
         ("missing field `priority`", "add `priority = 60`; a server's is above its clients'"),
         ("unknown field", "correct the key, or leave it out; what a server reads goes in `config`"),
         ("unknown variant", "write one of these"),
         ("duplicate key", "say it once"),
         ("expected u8", "write a whole number of 0 to 255"),
+        ("expected u16", "write a whole number"),
         ("pages", SIZE),
         ("is not a size", SIZE),
         ("a time", "write a time like \"100us\", \"2ms\" or \"1s\""),

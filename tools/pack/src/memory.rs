@@ -15,8 +15,12 @@ use crate::plan::Plan;
 const LOADER: u64 = 16;
 /// Pages of the boot's own: the clock's and the supervisor's.
 const BOOT: u64 = 2;
-/// The kernel's stacks and upper page tables, in pages.
-const STACKS_AND_TABLES: u64 = 23;
+/// The kernel's upper page tables, in pages.
+const TABLES: u64 = 10;
+/// What it keeps for each vCPU, in pages: stacks, the page shared with Xen, and, for all but the first, a run queue.
+const VCPU: u64 = 13;
+/// Bytes of a run queue.
+const RUN_QUEUE: u64 = 2048;
 /// Grant references that the toolstack owns, and references in a page of the grant table.
 const GRANTS: (u64, u64) = (8, 512);
 
@@ -80,17 +84,19 @@ pub struct Domain {
     pub kernel: u64,
     /// Pages of memory.
     pub pages: u64,
+    /// vCPUs.
+    pub vcpus: u16,
 }
 
 impl Domain {
     /// A domain of so many MiB with this kernel, whose ELF was checked.
-    pub fn new(kernel: &[u8], mebibytes: u32) -> Self {
+    pub fn new(kernel: &[u8], mebibytes: u32, vcpus: u16) -> Self {
         let file = object::File::parse(kernel);
         let segments = file.iter().flat_map(|file| file.segments());
         // The entry's own code is linked low, and is given back once the kernel runs.
         let kept = segments.filter(|segment| segment.address() > abi::layout::USER_END);
         let kernel = kept.map(|segment| segment.size().div_ceil(PAGE)).fold(0, u64::saturating_add);
-        Self { kernel, pages: u64::from(mebibytes) * 256 }
+        Self { kernel, pages: u64::from(mebibytes) * 256, vcpus }
     }
 }
 
@@ -99,7 +105,7 @@ pub fn to_boot(plan: &Plan<'_>, domain: Domain, counts: &Counts, image: u64) -> 
     let private: u64 =
         plan.slots.iter().enumerate().map(|(number, slot)| private(plan, number, slot)).sum();
     let shared: u64 = plan.regions.iter().map(|region| u64::from(region.pages)).sum();
-    domain.kernel + pool(counts, domain.pages) + image + shared + private + LOADER + BOOT
+    domain.kernel + pool(counts, domain) + image + shared + private + LOADER + BOOT
 }
 
 /// Pages of a slot's own.
@@ -119,9 +125,12 @@ fn record_bytes(slot: &Slot) -> usize {
 }
 
 /// Pages of the kernel's pool.
-fn pool(counts: &Counts, domain: u64) -> u64 {
-    let bytes = SIZES.core(counts, domain) + u64::from(counts.servers) * SIZES.frame;
-    let kept = bytes.div_ceil(PAGE) + u64::from(counts.tables) + STACKS_AND_TABLES;
+fn pool(counts: &Counts, domain: Domain) -> u64 {
+    let vcpus = u64::from(domain.vcpus);
+    let bytes = SIZES.core(counts, domain.pages)
+        + u64::from(counts.servers) * SIZES.frame
+        + (vcpus - 1) * RUN_QUEUE;
+    let kept = bytes.div_ceil(PAGE) + u64::from(counts.tables) + vcpus * VCPU + TABLES;
     let grants = (u64::from(counts.grants) + GRANTS.0).div_ceil(GRANTS.1);
     kept + (kept + grants).div_ceil(512) + 1
 }
@@ -147,6 +156,8 @@ mod tests {
             };
             for pages in [4096u32, 65_536] {
                 let kept = kernel::core::bytes(&counts, 1, pages as usize) as u64;
+                let more = kernel::core::bytes(&counts, 8, pages as usize) as u64;
+                assert!(more - kept <= 7 * super::RUN_QUEUE, "{} for a vCPU", (more - kept) / 7);
                 let counted = SIZES.core(&counts, pages.into());
                 assert!(counted >= kept, "{many} of each: {counted} for {kept}");
                 assert!(counted - kept < 8192, "{many} of each: {counted} for {kept}");

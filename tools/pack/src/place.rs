@@ -16,6 +16,7 @@ use crate::account;
 use crate::elf::Elf;
 use crate::manifest::{self, Manifest, Server};
 use crate::plan::{Filled, Plan};
+use crate::spread;
 use crate::wires::Wire;
 
 /// The plan of a system that keeps all rules.
@@ -28,11 +29,16 @@ pub fn plan<'a>(
     let images = numbered(filled, images);
     let plan = Plan {
         name: &manifest.name,
-        slots: filled.iter().map(|slot| describe(slot, &images)).collect(),
+        slots: filled
+            .iter()
+            .zip(spread::assign(manifest, filled, wires))
+            .map(|(slot, vcpu)| describe(slot, vcpu, &images))
+            .collect(),
         images,
         regions: Vec::new(),
         ports: Vec::new(),
         windows: Vec::new(),
+        talks: spread::talks(wires),
     };
     let mut placer = Placer { filled, plan, free: vec![SHARED; filled.len()] };
     placer.wire_supervisor();
@@ -55,7 +61,7 @@ fn numbered<'a>(
 }
 
 /// What the manifest and the image say of a slot, before it has handles and memory.
-fn describe(slot: &Filled<'_>, images: &[(&str, &Elf)]) -> Slot {
+fn describe(slot: &Filled<'_>, vcpu: u16, images: &[(&str, &Elf)]) -> Slot {
     let Filled { name, server, elf } = *slot;
     let numbers = elf.numbers();
     let image = images.iter().position(|(image, _)| *image == server.image(name)).unwrap_or(0);
@@ -65,7 +71,7 @@ fn describe(slot: &Filled<'_>, images: &[(&str, &Elf)]) -> Slot {
         name: name.into(),
         image: image as u16,
         priority: slot.priority(),
-        vcpu: 0,
+        vcpu,
         restart: restart(server),
         longest: if name == "supervisor" { 0 } else { longest(server) },
         budget,

@@ -26,6 +26,8 @@ pub struct Plan<'a> {
     pub ports: Vec<Port>,
     /// Windows.
     pub windows: Vec<Window>,
+    /// Clients and servers that have much to say to one another.
+    pub talks: Vec<(usize, usize)>,
 }
 
 /// A slot of the manifest, and what fills it.

@@ -15,6 +15,7 @@ use crate::manifest::Manifest;
 use crate::plan::{Filled, Plan};
 use crate::report::Report;
 use crate::size::Pages;
+use crate::spread;
 
 /// Most bytes of a name.
 const NAME: usize = abi::wiring::NAME;
@@ -36,11 +37,12 @@ pub fn check(manifest: &Manifest, slots: &[Filled<'_>]) -> Vec<Report> {
         let what = format!("the system has {} servers, and {SLOTS} is the most", slots.len());
         errors.push(manifest.report_name(&what, "put servers together, or make two systems"));
     }
+    errors.extend(spread::check(manifest));
     let top = slots.first().map_or(u8::MAX, Filled::priority);
     for slot in slots {
         errors.extend(names(manifest, slot));
         errors.extend(priority(manifest, slot, top));
-        errors.extend(vcpu(manifest, slot));
+        errors.extend(spread::check_slot(manifest, slot));
         errors.extend(memory(manifest, slot));
         errors.extend(grantable(manifest, slot));
         errors.extend(longest(manifest, slot));
@@ -62,11 +64,6 @@ fn priority(manifest: &Manifest, slot: &Filled<'_>, top: u8) -> Option<Report> {
     let what = format!("`{}` is not below the supervisor's priority {top}", slot.name);
     let help = "give the supervisor the highest priority, 255";
     Some(manifest.at(slot.server.priority.span(), &what, help))
-}
-
-fn vcpu(manifest: &Manifest, slot: &Filled<'_>) -> Option<Report> {
-    let vcpu = slot.server.vcpu.as_ref().filter(|vcpu| *vcpu.get_ref() != 0)?;
-    Some(manifest.at(vcpu.span(), "no such vCPU", "leave `vcpu` out: one vCPU is used"))
 }
 
 fn longest(manifest: &Manifest, slot: &Filled<'_>) -> Option<Report> {

@@ -43,6 +43,13 @@ impl Machine {
         Self { cpus: 1, cpu, counts: true, ..self }
     }
 
+    /// The same, with a processor for each of so many vCPUs, unless it has only one at all.
+    #[must_use]
+    pub fn with_at_least(self, vcpus: u32) -> Self {
+        let cpus = if self.counts { self.cpus } else { self.cpus.max(vcpus) };
+        Self { cpus, ..self }
+    }
+
     fn options(&self, machine: &str) -> Vec<String> {
         let line = format!(
             "-M {machine} -accel {} -cpu {} -smp {} -m {} -display none -vga none -nodefaults -no-reboot -kernel xen",

@@ -28,6 +28,8 @@ pub struct Boot<'a> {
     pub arguments: &'a str,
     /// Further arguments of Xen.
     pub xen: &'a str,
+    /// vCPUs of the domain.
+    pub vcpus: u32,
     /// The machine.
     pub machine: Machine,
 }
@@ -35,7 +37,7 @@ pub struct Boot<'a> {
 impl<'a> Boot<'a> {
     /// A kernel alone on the usual machine.
     pub fn of(kernel: &'a Path) -> Self {
-        Self { kernel, image: None, arguments: "", xen: "", machine: Machine::direct() }
+        Self { kernel, image: None, arguments: "", xen: "", vcpus: 1, machine: Machine::direct() }
     }
 }
 
@@ -98,7 +100,9 @@ impl Direct {
             symlink(target, run.join(name)).context("link", run.join(name))?;
         }
         let mut qemu = Tree::at(cache.tree()).qemu()?;
-        qemu.args(command::direct(&boot.machine, boot.xen, boot.arguments, boot.image.is_some()));
+        let machine = boot.machine.clone().with_at_least(boot.vcpus);
+        let xen = format!("dom0_max_vcpus={} {}", boot.vcpus, boot.xen);
+        qemu.args(command::direct(&machine, &xen, boot.arguments, boot.image.is_some()));
         qemu.current_dir(&run).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
         let errors =
             fs::File::create(run.join("qemu.log")).context("create", run.join("qemu.log"))?;

@@ -85,9 +85,9 @@ pub struct Run {
     /// Memory of the domain in MiB; what the manifest says by default.
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(8..=65536))]
     pub memory: Option<u32>,
-    /// Virtual processors of the domain.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub vcpus: u32,
+    /// Virtual processors of the domain; what the manifest says by default.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub vcpus: Option<u32>,
     /// A folder to make a disk of and attach, read-only.
     #[arg(long, value_name = "DIR")]
     pub files: Option<PathBuf>,

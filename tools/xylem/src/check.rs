@@ -46,14 +46,15 @@ fn packed(name: &str, is_verbose: bool) -> Result<Packed> {
 /// A line for the system, and one for each slot; sizes in KiB.
 fn report(packed: &Packed) -> String {
     let mut text = format!(
-        "{}: {} servers; an image of {} KiB; {} of {} KiB to boot\n\n",
+        "{}: {} servers; an image of {} KiB; {} of {} KiB to boot; {} vCPUs\n\n",
         packed.name,
         packed.system.slots.len(),
         packed.image.len().div_ceil(1024),
         packed.pages * PAGE,
         packed.memory * 1024,
+        packed.vcpus,
     );
-    let head = ["slot", "image", "priority", "code", "stack", "heap", "shared", "handles"];
+    let head = ["slot", "image", "vcpu", "priority", "code", "stack", "heap", "shared", "handles"];
     text.push_str(&row(&head.map(String::from)));
     for slot in &packed.system.slots {
         let image = packed.system.images.get(usize::from(slot.image));
@@ -63,6 +64,7 @@ fn report(packed: &Packed) -> String {
         text.push_str(&row(&[
             slot.name.clone(),
             image.map_or_else(String::new, |image| image.name.clone()),
+            slot.vcpu.to_string(),
             slot.priority.to_string(),
             image.map_or(0, |image| image.bytes.div_ceil(1024)).to_string(),
             (u64::from(slot.stack_pages) * PAGE).to_string(),
@@ -74,7 +76,7 @@ fn report(packed: &Packed) -> String {
     text
 }
 
-fn row([slot, image, numbers @ ..]: &[String; 8]) -> String {
+fn row([slot, image, numbers @ ..]: &[String; 9]) -> String {
     let mut line = format!("{slot:<16} {image:<16}");
     for number in numbers {
         // Writing to a string does not fail.
@@ -90,9 +92,9 @@ mod tests {
     #[test]
     fn columns_stand_below_one_another() {
         let line = |slot: &str, number: &str| {
-            let numbers = [number; 6].map(String::from);
-            let [a, b, c, d, e, f] = numbers;
-            row(&[slot.into(), slot.into(), a, b, c, d, e, f])
+            let numbers = [number; 7].map(String::from);
+            let [a, b, c, d, e, f, g] = numbers;
+            row(&[slot.into(), slot.into(), a, b, c, d, e, f, g])
         };
         assert_eq!(line("log", "1").len(), line("supervisor", "65536").len());
     }

@@ -133,7 +133,7 @@ fn create(
         kernel: &packed.kernel,
         image: &packed.image,
         memory: args.memory.unwrap_or(packed.memory),
-        vcpus: args.vcpus,
+        vcpus: args.vcpus.unwrap_or(packed.vcpus),
         extra,
         bridge: packed.has_network.then_some(args.bridge.as_str()),
         mac: mac.as_deref(),

@@ -22,6 +22,8 @@ pub struct Packed {
     pub image: PathBuf,
     /// Memory of the domain in MiB.
     pub memory: u32,
+    /// vCPUs of the domain.
+    pub vcpus: u32,
     /// Whether it has a server for Xen's network device.
     pub has_network: bool,
 }
@@ -31,6 +33,7 @@ pub struct Packed {
 struct Manifest {
     name: Option<String>,
     memory: Option<String>,
+    vcpus: Option<u32>,
     #[serde(default)]
     servers: BTreeMap<String, Server>,
 }
@@ -62,6 +65,10 @@ impl Manifest {
 
     fn memory(&self) -> u32 {
         self.memory.as_deref().and_then(pack::size::mebibytes).unwrap_or(MEMORY)
+    }
+
+    fn vcpus(&self) -> u32 {
+        self.vcpus.unwrap_or(1)
     }
 }
 
@@ -126,6 +133,7 @@ pub fn build_and_pack(
         kernel: output(KERNEL_TARGET, "kernel"),
         image,
         memory: parsed.memory(),
+        vcpus: parsed.vcpus(),
         has_network: images.contains(&"netfront"),
     })
 }
@@ -186,10 +194,11 @@ fn packed(manifest: &Path) -> Result<pack::Packed> {
 pub fn ready(manifest: &Path, kernel: &Path, image: &Path) -> Result<Packed> {
     let parsed = Manifest::read(manifest).ok();
     let memory = parsed.as_ref().map_or(MEMORY, Manifest::memory);
+    let vcpus = parsed.as_ref().map_or(1, Manifest::vcpus);
     let has_network = parsed.as_ref().is_none_or(|manifest| manifest.images().contains("netfront"));
     let name = manifest.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let there = |path: &Path| path.canonicalize().context("find", path);
-    Ok(Packed { name, kernel: there(kernel)?, image: there(image)?, memory, has_network })
+    Ok(Packed { name, kernel: there(kernel)?, image: there(image)?, memory, vcpus, has_network })
 }
 
 /// Packs what was built; the image lies beside the programs.

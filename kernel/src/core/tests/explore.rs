@@ -22,6 +22,7 @@ use super::random_ipc::Pair;
 use super::steps::Step as Random;
 use super::world::{HERE, message};
 use crate::core::handle::Handle;
+use crate::core::quota::Holdings;
 use crate::core::schedule::Processor;
 use crate::core::slot::Slot;
 use crate::core::table::{Number, SlotId, ThreadId, VcpuId};
@@ -35,6 +36,7 @@ struct Copy {
     naive: Naive,
     threads: Vec<Thread>,
     slots: Vec<Slot>,
+    holdings: Vec<Holdings>,
     handles: Vec<Handle>,
     processor: Processor,
     counts: (u64, u64, u32, usize),
@@ -87,7 +89,7 @@ impl Explorer {
     }
 
     fn verdict(&mut self, slot: u8, goes_on: bool) -> bool {
-        let faulted = |at: &usize| self.pair.naive.threads[*at].does == Does::Faulted;
+        let faulted = |at: &usize| matches!(self.pair.naive.threads[*at].does, Does::Faulted(_));
         let Some(server) = self.server(slot).filter(faulted) else { return false };
         self.outside(&Random::Raise { slot: 0, bits: 1 });
         self.pair.settle();
@@ -183,6 +185,7 @@ impl Explorer {
             naive: self.pair.naive.clone(),
             threads: core.threads.iter().copied().collect(),
             slots: core.slots.iter().copied().collect(),
+            holdings: core.holdings.iter().copied().collect(),
             handles: core.handles.to_vec(),
             processor: core.vcpus[VcpuId(0)],
             counts: (
@@ -201,6 +204,9 @@ impl Explorer {
         }
         for (at, slot) in (0..).zip(&copy.slots) {
             core.slots[SlotId(at)] = *slot;
+        }
+        for (at, holdings) in (0..).zip(&copy.holdings) {
+            core.holdings[SlotId(at)] = *holdings;
         }
         core.handles.copy_from_slice(&copy.handles);
         core.vcpus[VcpuId(0)] = copy.processor;
@@ -237,8 +243,8 @@ impl Explorer {
                 Does::Waits => (3, 0),
                 Does::Queues(slot) => (4, slot),
                 Does::Awaits(slot) => (5, slot),
-                Does::FaultQueues => (6, 0),
-                Does::Faulted => (7, 0),
+                Does::FaultQueues(slot) => (6, slot),
+                Does::Faulted(slot) => (7, slot),
             };
             let goes = match thread.goes {
                 Goes::Frame => 0,

@@ -26,6 +26,8 @@ pub struct Model {
     pub started: BTreeMap<u16, (u64, u64, u64)>,
     /// Open channels and whether they are masked.
     pub channels: BTreeMap<u32, bool>,
+    /// vCPUs to which channels were bound.
+    pub bound: BTreeMap<u32, u16>,
     pub next_channel: u32,
     pub sent: Vec<u32>,
     pub refuse_channels: bool,
@@ -178,6 +180,11 @@ impl Hardware for Model {
         };
         assert!(self.channels.insert(number, true).is_none(), "channel {number} opened twice");
         Ok(number)
+    }
+
+    fn channel_bind(&mut self, channel: u32, vcpu: Vcpu) {
+        assert!(self.channels.contains_key(&channel));
+        self.bound.insert(channel, vcpu.0);
     }
 
     fn channel_close(&mut self, channel: u32) {

@@ -1,16 +1,17 @@
 //! Event channels, 2-level (Xen public/event_channel.h): 4096 of them, as bits in the page shared with Xen.
 //!
-//! A channel that delivered is masked until somebody unmasks it, but for the timer's. A pending bit of an unmasked channel
-//! is always accompanied by the vCPU's pending byte, which is looked at on every way out of the kernel: no event is lost.
+//! A channel that delivered is masked until somebody unmasks it, but for those that are a vCPU's own: its timer's and the
+//! one that wakes it. A pending bit of an unmasked channel is always accompanied by a vCPU's pending byte, which is looked at
+//! on every way out of the kernel: no event is lost. Whichever vCPU looks first takes an event, but a vCPU's own.
 
-use ::core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use ::core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::{
     DOMID_SELF, Parameter, XenError, channel_op, has_vcpu_vector, hvm_op, set_parameter, vcpu_op,
 };
 use crate::machine::descriptors::UPCALL_VECTOR;
 use crate::machine::entry::UPCALL_MODE;
-use crate::machine::layout::{SHARED_INFO, VCPUS};
+use crate::machine::layout::SHARED_INFO;
 use crate::machine::local_apic;
 use crate::machine::vcpu::Vcpu;
 
@@ -36,8 +37,8 @@ struct VcpuInfo {
     selector: AtomicU64,
 }
 
-/// The timer's channel of each vCPU.
-static TIMERS: [AtomicU32; VCPUS] = [const { AtomicU32::new(0) }; VCPUS];
+/// The channels that are one vCPU's own.
+static OWN: [AtomicU64; WORDS] = [const { AtomicU64::new(0) }; WORDS];
 
 fn bits() -> &'static Bits {
     // SAFETY: the page is mapped before the first event is asked for and stays; Xen and this domain both change it, by
@@ -61,12 +62,11 @@ pub fn mask_all() {
 #[derive(Clone, Copy, Debug)]
 pub struct NoEvents(pub &'static str, pub XenError);
 
-/// Sets up the upcall and the timer's channel of the current vCPU, whose shared page is at the physical address
-/// `shared_page`.
+/// Sets up the upcall and the own channels of the current vCPU.
 ///
 /// # Errors
 /// The step that Xen refused.
-pub fn start(vcpu: &Vcpu, shared_page: u64) -> Result<(), NoEvents> {
+pub fn start(vcpu: &Vcpu) -> Result<(), NoEvents> {
     #[derive(Clone, Copy)]
     #[repr(C)]
     struct RegisterInfo {
@@ -75,16 +75,25 @@ pub fn start(vcpu: &Vcpu, shared_page: u64) -> Result<(), NoEvents> {
         reserved: u32,
     }
     const REGISTER_VCPU_INFO: u64 = 10;
-    let place = RegisterInfo { page: shared_page >> 12, offset: 0, reserved: 0 };
+    let place = RegisterInfo { page: vcpu.shared_page.get() >> 12, offset: 0, reserved: 0 };
     vcpu_op(REGISTER_VCPU_INFO, vcpu.index(), place)
         .map_err(|e| NoEvents("register_vcpu_info", e))?;
     start_upcall(vcpu)?;
     let timer = bind_virq(0, vcpu.index()).map_err(|e| NoEvents("bind_virq(timer)", e))?;
-    if let Some(place) = TIMERS.get(usize::from(vcpu.index())) {
-        place.store(timer, Ordering::Relaxed);
-    }
-    unmask(timer);
+    vcpu.timer.set(timer);
+    own(timer);
+    let wake = bind_ipi(vcpu.index()).map_err(|e| NoEvents("bind_ipi", e))?;
+    own(wake);
+    vcpu.wake.store(wake, Ordering::Release);
     Ok(())
+}
+
+/// Makes a channel the current vCPU's own, and lets it deliver.
+fn own(channel: u32) {
+    if let Some(word) = OWN.get((channel / 64) as usize) {
+        word.fetch_or(1 << (channel % 64), Ordering::SeqCst);
+    }
+    unmask(channel);
 }
 
 /// The upcall by the local APIC, a vector for each vCPU; where Xen has no such thing, by one vector that Xen injects.
@@ -126,21 +135,25 @@ pub enum Event {
 /// Takes every pending event of the current vCPU.
 pub fn take(vcpu: &Vcpu, mut event: impl FnMut(Event)) {
     let info = info(vcpu);
-    let timer =
-        TIMERS.get(usize::from(vcpu.index())).map_or(0, |timer| timer.load(Ordering::Relaxed));
+    let (timer, wake) = (vcpu.timer.get(), vcpu.wake.load(Ordering::Relaxed));
     info.pending.store(0, Ordering::SeqCst);
     for group in set_bits(info.selector.swap(0, Ordering::SeqCst)) {
-        let (Some(pending), Some(mask)) =
-            (bits().pending.get(group as usize), bits().mask.get(group as usize))
+        let at = group as usize;
+        let (Some(pending), Some(mask), Some(own)) =
+            (bits().pending.get(at), bits().mask.get(at), OWN.get(at))
         else {
             continue;
         };
+        let own = own.load(Ordering::SeqCst);
         for bit in set_bits(pending.load(Ordering::SeqCst) & !mask.load(Ordering::SeqCst)) {
             let channel = group * 64 + bit;
             if channel == timer {
                 pending.fetch_and(!(1 << bit), Ordering::SeqCst);
                 event(Event::Timer);
-            } else {
+            } else if channel == wake {
+                // It made this vCPU look; that is all.
+                pending.fetch_and(!(1 << bit), Ordering::SeqCst);
+            } else if own & 1 << bit == 0 {
                 mask.fetch_or(1 << bit, Ordering::SeqCst);
                 pending.fetch_and(!(1 << bit), Ordering::SeqCst);
                 event(Event::Channel(channel));
@@ -193,6 +206,37 @@ fn bind_virq(virq: u32, vcpu: u16) -> Result<u32, XenError> {
     const BIND_VIRQ: u64 = 1;
     channel_op(BIND_VIRQ, BindVirq { virq, vcpu: vcpu.into(), channel: 0 })
         .map(|bound| bound.channel)
+}
+
+fn bind_ipi(vcpu: u16) -> Result<u32, XenError> {
+    #[derive(Clone, Copy)]
+    #[repr(C)]
+    struct BindIpi {
+        vcpu: u32,
+        channel: u32,
+    }
+    const BIND_IPI: u64 = 7;
+    channel_op(BIND_IPI, BindIpi { vcpu: vcpu.into(), channel: 0 }).map(|bound| bound.channel)
+}
+
+/// Lets a channel's events come to a vCPU, if Xen can; else they come to another, which passes them on.
+pub fn bind(channel: u32, vcpu: u16) {
+    #[derive(Clone, Copy)]
+    #[repr(C)]
+    struct BindVcpu {
+        channel: u32,
+        vcpu: u32,
+    }
+    const BIND_VCPU: u64 = 8;
+    let _ = channel_op(BIND_VCPU, BindVcpu { channel, vcpu: vcpu.into() });
+}
+
+/// Makes another vCPU enter the kernel, if it runs yet.
+pub fn wake(vcpu: &Vcpu) {
+    let channel = vcpu.wake.load(Ordering::Acquire);
+    if channel != 0 {
+        send(channel);
+    }
 }
 
 /// Makes a channel that a peer domain may bind; it is masked.

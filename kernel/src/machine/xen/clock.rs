@@ -1,6 +1,7 @@
 //! Time: Xen's clock page, the time that Xen withheld, and the single-shot timer (Xen public/xen.h, public/vcpu.h).
 //!
-//! The clock page of a vCPU holds nothing else, since servers can read it. Time never goes backwards as long as the TSC
+//! The boot vCPU's clock is on a page that holds nothing else, since servers can read it; the others' is what Xen keeps in
+//! their `vcpu_info`. Time never goes backwards as long as the TSC
 //! does not; Xen sees to that.
 
 use ::core::arch::x86_64::_rdtsc;
@@ -34,8 +35,10 @@ struct RunState {
 /// Set in [`RunState::entered`] while Xen writes.
 const UPDATING: u64 = 1 << 63;
 
-/// Offset of the run-state area in a vCPU's shared page; the vCPU's event words are at 0.
+/// Offset of the run-state area in a vCPU's shared page; `vcpu_info` is at 0.
 const RUN_STATE: u64 = quick::RUN_STATE as u64;
+/// Offset of `vcpu_time_info` in `vcpu_info`: the clock of a vCPU that has no page for it.
+pub const IN_VCPU_INFO: u64 = 32;
 
 // What the quick path reads.
 const _: () = assert!(
@@ -58,21 +61,27 @@ const REGISTER_TIME_PHYSICAL: u64 = 15;
 const FEATURE_RUNSTATE_PHYSICAL: u32 = 18;
 const FEATURE_TIME_PHYSICAL: u32 = 19;
 
-/// Registers the current vCPU's clock page and run-state area, and stops the periodic timer. The arguments are the
-/// physical addresses of the two pages that `vcpu` names by virtual ones.
+/// Registers a page as the current vCPU's clock, by the physical address of what `vcpu` names by a virtual one.
 ///
 /// # Errors
 /// Xen's refusal.
-pub fn start(vcpu: &Vcpu, clock_page: u64, shared_page: u64) -> Result<(), XenError> {
-    mark_runstate_updates();
+pub fn start_page(vcpu: &Vcpu, clock_page: u64) -> Result<(), XenError> {
     let (operation, address) = if has_feature(FEATURE_TIME_PHYSICAL) {
         (REGISTER_TIME_PHYSICAL, clock_page)
     } else {
         (REGISTER_TIME_LINEAR, vcpu.clock.get())
     };
-    vcpu_op(operation, vcpu.index(), address)?;
+    vcpu_op(operation, vcpu.index(), address).map(|_| ())
+}
+
+/// Registers the current vCPU's run-state area, and stops the periodic timer.
+///
+/// # Errors
+/// Xen's refusal.
+pub fn start(vcpu: &Vcpu) -> Result<(), XenError> {
+    mark_runstate_updates();
     let (operation, address) = if has_feature(FEATURE_RUNSTATE_PHYSICAL) {
-        (REGISTER_RUNSTATE_PHYSICAL, shared_page + RUN_STATE)
+        (REGISTER_RUNSTATE_PHYSICAL, vcpu.shared_page.get() + RUN_STATE)
     } else {
         (REGISTER_RUNSTATE_LINEAR, vcpu.shared.get() + RUN_STATE)
     };
@@ -109,10 +118,10 @@ fn scale(ticks: u64, multiplier: u32, shift: i8) -> u64 {
     ((u128::from(ticks) * u128::from(multiplier)) >> 32) as u64
 }
 
-/// Nanoseconds for which the current vCPU was ready to run and Xen ran somebody else, or was offline.
-pub fn stolen() -> u64 {
+/// Nanoseconds for which a vCPU was ready to run and Xen ran somebody else, or was offline.
+pub fn stolen(vcpu: &Vcpu) -> u64 {
     // SAFETY: the page is mapped, and Xen keeps the structure in it.
-    let area = unsafe { &*((Vcpu::current().shared.get() + RUN_STATE) as *const RunState) };
+    let area = unsafe { &*((vcpu.shared.get() + RUN_STATE) as *const RunState) };
     loop {
         let before = area.entered.load(Ordering::Acquire);
         let [_running, runnable, _blocked, offline] = &area.times;

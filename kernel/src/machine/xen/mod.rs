@@ -183,7 +183,75 @@ pub fn shutdown(reason: u32) -> ! {
     }
 }
 
-/// Lets another domain run for a moment.
+/// Ends what any vCPU of the domain has in its translation buffer; done when it returns, whether or not they run.
+///
+/// # Errors
+/// Xen's refusal.
+pub fn flush_all() -> Result<(), XenError> {
+    const FLUSH_TLBS: u64 = 5;
+    hypercall(number::HVM, FLUSH_TLBS, 0, 0).map(|_| ())
+}
+
+/// Makes a vCPU that does not run yet start in 64-bit mode (Xen public/hvm/hvm_vcpu.h).
+///
+/// # Errors
+/// Xen's refusal.
+pub fn start_vcpu(vcpu: u16, context: &VcpuContext) -> Result<(), XenError> {
+    const INITIALISE: u64 = 0;
+    const UP: u64 = 1;
+    vcpu_op(INITIALISE, vcpu, *context)?;
+    hypercall(number::VCPU, UP, vcpu.into(), 0).map(|_| ())
+}
+
+/// The registers that a vCPU starts with: `vcpu_hvm_context` in 64-bit mode. Segments are flat, all else is 0.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct VcpuContext {
+    mode: u64,
+    rax: u64,
+    rcx: u64,
+    rdx: u64,
+    rbx: u64,
+    rsp: u64,
+    rbp: u64,
+    rsi: u64,
+    rdi: u64,
+    rip: u64,
+    rflags: u64,
+    cr0: u64,
+    cr3: u64,
+    cr4: u64,
+    efer: u64,
+    rest: u64,
+}
+
+impl VcpuContext {
+    /// Starts at `rip` with `argument` in `rdi`; the control registers are the current vCPU's, but for CR3.
+    pub fn new(rip: u64, rsp: u64, argument: u64, cr3: u64) -> Self {
+        const MODE_64: u64 = 1;
+        let [cr0, cr4, efer] = cpu::control();
+        Self {
+            mode: MODE_64,
+            rax: 0,
+            rcx: 0,
+            rdx: 0,
+            rbx: 0,
+            rsp,
+            rbp: 0,
+            rsi: 0,
+            rdi: argument,
+            rip,
+            rflags: 2,
+            cr0,
+            cr3,
+            cr4,
+            efer,
+            rest: 0,
+        }
+    }
+}
+
+/// Lets another domain or vCPU run for a moment.
 pub fn yield_now() {
     // It cannot fail.
     let _ = hypercall(number::SCHED, 0, 0, 0);

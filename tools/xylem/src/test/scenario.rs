@@ -52,6 +52,11 @@ pub struct Scenario {
     pub arguments: String,
     /// A word that is added to them for a second run.
     pub again: Option<String>,
+    /// vCPUs of the domain; what the system's manifest says by default.
+    pub vcpus: Option<u32>,
+    /// One run more for each of these numbers of vCPUs.
+    #[serde(default)]
+    pub vcpus_too: Vec<u32>,
     /// What is done to the packed image before it is booted.
     pub damage: Option<Damage>,
     /// Seconds that it may take.
@@ -88,14 +93,20 @@ impl Scenario {
         Ok(read?.into_iter().flat_map(Self::runs).collect())
     }
 
-    /// Its runs: one, or one more with the word that is added.
+    /// Its runs: one, one more with the word that is added, and one more for each further number of vCPUs.
     fn runs(self) -> Vec<Self> {
+        let on = |vcpus: &u32| Self {
+            name: format!("{}-{vcpus}-vcpus", self.name),
+            vcpus: Some(*vcpus),
+            ..self.clone()
+        };
+        let wider: Vec<Self> = self.vcpus_too.iter().map(on).collect();
         let second = self.again.as_ref().map(|word| Self {
             name: format!("{}-{word}", self.name),
             arguments: format!("{} {word}", self.arguments).trim_start().to_owned(),
             ..self.clone()
         });
-        std::iter::once(self).chain(second).collect()
+        std::iter::once(self).chain(second).chain(wider).collect()
     }
 
     fn read(path: &Path) -> Result<Self> {

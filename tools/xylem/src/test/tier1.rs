@@ -75,6 +75,7 @@ fn attempt(cache: &Cache, scenario: &Scenario, systems: &Systems<'_>) -> Result<
     let mut boot = Boot::of(&packed.kernel);
     boot.image = Some(damaged.as_ref().map_or(&packed.image, |damaged| &damaged.0));
     boot.arguments = &scenario.arguments;
+    boot.vcpus = scenario.vcpus.unwrap_or(packed.vcpus);
     let mut lines = Vec::new();
     let end = direct::run(cache, &boot, scenario.limit(), |line| lines.push(line.to_owned()))?;
     let Some(reason) = scenario.judge(&lines, End::of(&end)) else { return Ok(None) };
