@@ -20,7 +20,12 @@ const fn bytes(mut state: u64, bytes: &[u8]) -> u64 {
 
 /// Hash of a text.
 pub const fn text(text: &str) -> u64 {
-    bytes(OFFSET, text.as_bytes())
+    data(text.as_bytes())
+}
+
+/// Hash of bytes.
+pub const fn data(data: &[u8]) -> u64 {
+    bytes(OFFSET, data)
 }
 
 /// Hash of a sequence of hashes; the order matters.

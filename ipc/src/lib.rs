@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate self as ipc;
 #[cfg(not(xylem_user))]
 extern crate std;
 
@@ -23,6 +25,7 @@ pub mod nic;
 pub mod operator;
 pub mod serve;
 pub mod socket;
+pub mod state;
 pub mod status;
 pub mod supervisor;
 pub mod system;
@@ -33,4 +36,6 @@ pub mod xenstore;
 #[doc(hidden)]
 pub use abi;
 pub use host::Host;
+#[doc(hidden)]
+pub use serde;
 pub use wire::Wire;
