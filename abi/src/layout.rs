@@ -31,6 +31,10 @@ pub const STACK_PAGES: u64 = 256;
 pub const HEAP: u64 = 0x4000_0000;
 /// End of the room for the heap.
 pub const HEAP_END: u64 = 0x6000_0000;
+/// Memory that a server's manager fills page by page as it is touched; in the manager itself, memory of its regions.
+pub const FILLED: u64 = 0x1_0000_0000;
+/// End of the room for it.
+pub const FILLED_END: u64 = 0x9_0000_0000;
 /// Where the supervisor finds the boot image, read only.
 pub const BOOT_IMAGE: u64 = 0x70_0000_0000;
 /// Shared memory: everything from here to [`SHARED_END`] hangs under one top-level page-table entry.

@@ -46,6 +46,8 @@ crate::word_enum! {
         Device = 7,
         /// `a` pages of stack, `b` pages of heap.
         Memory = 8,
+        /// The server manages others; `name` is what it calls its control handle.
+        Control = 9,
     }
 }
 
@@ -73,7 +75,8 @@ impl WireShape {
 /// How a server's handles and inbox bits are numbered, from the counts in its wiring alone. The macro that writes the note,
 /// the server's run-time and `pack` all number by this.
 ///
-/// Handles: 0 the kernel, 1 the supervisor, then needs, ports, windows, and one bell for each client. Bits: ports, then needs,
+/// Handles: 0 the kernel, 1 the supervisor, then needs, ports, windows, a manager's control handle, and one bell for each
+/// client. Bits: ports, then needs,
 /// then clients, up to [`crate::trap::BITS_SHARED`]; what lies beyond shares the last of these (a bit means *look*, never *who*).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Numbers {
@@ -83,6 +86,8 @@ pub struct Numbers {
     pub ports: u16,
     /// Number of windows.
     pub windows: u16,
+    /// 1 if it manages others, else 0.
+    pub control: u16,
     /// Places for clients.
     pub clients: u16,
 }
@@ -106,9 +111,14 @@ impl Numbers {
         Handle(Self::FIXED + self.needs + self.ports + index)
     }
 
+    /// A manager's control handle.
+    pub const fn control(self) -> Handle {
+        Handle(Self::FIXED + self.needs + self.ports + self.windows)
+    }
+
     /// Handle of a client's bell.
     pub const fn bell(self, client: u16) -> Handle {
-        Handle(Self::FIXED + self.needs + self.ports + self.windows + client)
+        Handle(self.control().0 + self.control + client)
     }
 
     /// Number of handles.

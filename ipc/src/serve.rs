@@ -1,7 +1,9 @@
 //! The main loop of a server.
 
+use abi::fault::PASS;
+use abi::token::Kind;
 use abi::trap::BIT_CONTROL;
-use abi::{Answer, Badge, Call, Event, Handle, Traps};
+use abi::{Answer, Badge, Call, Event, Handle, Message, Token, Traps};
 
 use crate::supervisor::{self, EventKind};
 
@@ -33,15 +35,28 @@ pub trait Serve {
     /// A call. The answer, or `None` when it comes later. `match call.badge.channel()` where several channels are served.
     fn call(&mut self, call: &Call) -> Option<Answer>;
 
-    /// A client (or a new incarnation of one) was wired.
+    /// A server that this one manages faulted: the message is that of `abi::fault`, the badge's bits are the number of the
+    /// slot. The decision (see [`decide`]), or `None` when it comes later.
+    fn fault(&mut self, fault: &Call) -> Option<Answer> {
+        Some(decide(fault.token, PASS))
+    }
+
+    /// A client (or a new incarnation of one) was wired; or, on channel [`supervisor::MANAGED`], a server that this one
+    /// manages is about to run.
     fn opened(&mut self, client: Badge) {
         let _ = client;
     }
 
-    /// A client is gone; forget its session, its badge does not come back.
+    /// A client, or a server that this one manages, is gone; forget its session, its badge does not come back.
     fn closed(&mut self, client: Badge) {
         let _ = client;
     }
+}
+
+/// A decision about a fault: [`abi::fault::RETRY`], [`abi::fault::KILL`] or [`PASS`].
+#[must_use]
+pub const fn decide(token: Token, verdict: u64) -> Answer {
+    Answer { token, message: Message::new(0, [verdict, 0, 0, 0, 0]) }
 }
 
 /// Says that the server is ready, then serves for ever.
@@ -73,7 +88,11 @@ pub fn handle<T: Traps>(traps: &T, server: &mut impl Serve, event: Event) -> Opt
         server.bits(event.bits & !BIT_CONTROL);
     }
     let call = Call { token: event.token, badge: event.badge, message: event.message };
-    if event.token == abi::Token::NONE { None } else { server.call(&call) }
+    match event.token.kind() {
+        Kind::None => None,
+        Kind::Call => server.call(&call),
+        Kind::Fault => server.fault(&call),
+    }
 }
 
 /// Collects the supervisor's events until there are no more.

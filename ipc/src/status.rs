@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use abi::kernel::control::OBJECT_KINDS;
 use serde::{Deserialize, Serialize};
 use shared::Memory;
 
@@ -64,6 +65,8 @@ pub struct SlotStatus {
     pub paid: u64,
     /// CPU time that the account was given so far, in nanoseconds; 0 if it has no limit.
     pub granted: u64,
+    /// What the slot holds of each kind of object, by [`abi::kernel::control::ObjectKind`], and the most that it may hold.
+    pub held: [(u32, u32); OBJECT_KINDS.len()],
 }
 
 /// The whole system.

@@ -18,6 +18,9 @@ pub const WIRE: abi::wiring::WireShape = abi::wiring::WireShape::NONE;
 /// Number of the supervisor's channel.
 pub const CHANNEL: u8 = 0;
 
+/// Channel in the badge of an event about a slot that the asking server manages; the client is the slot's number.
+pub const MANAGED: u8 = u8::MAX;
+
 abi::interface! {
     /// The supervisor, as its servers see it.
     interface "supervisor";

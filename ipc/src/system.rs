@@ -8,7 +8,7 @@ pub mod symbols;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use abi::kernel::control::{Access, HandleKind, PortKind, is_limit};
+use abi::kernel::control::{Access, HandleKind, OBJECT_KINDS, PortKind, is_limit};
 use serde::{Deserialize, Serialize};
 
 pub use symbols::Symbols;
@@ -117,6 +117,10 @@ pub struct Slot {
     pub budget: u64,
     /// That period, in nanoseconds; 0 if there is no limit. (Manifest: `period`.)
     pub period: u64,
+    /// The slot that decides about its faults and its memory; none: the supervisor. (Manifest: `manager`.)
+    pub manager: Option<u16>,
+    /// The most that it may hold of each kind of object, by [`abi::kernel::control::ObjectKind`].
+    pub quota: [u32; OBJECT_KINDS.len()],
     /// Pages of stack.
     pub stack_pages: u32,
     /// Pages of heap.
@@ -184,6 +188,8 @@ pub enum Target {
     Port(u16),
     /// A window of the system.
     Window(u16),
+    /// The slots that the owner manages.
+    Control,
 }
 
 impl Target {
@@ -194,6 +200,7 @@ impl Target {
             Self::Bell { .. } => HandleKind::Bell,
             Self::Port(_) => HandleKind::Port,
             Self::Window(_) => HandleKind::Window,
+            Self::Control => HandleKind::Control,
         }
     }
 }
@@ -294,7 +301,7 @@ pub enum Fault {
     Address,
     /// A region that two slots may write.
     Writers,
-    /// A wire whose caller is not below the serving slot's priority.
+    /// A wire whose caller is not below the serving slot's priority, or a slot that is not below its manager's.
     Priority,
     /// A handle outside the table or two in one place.
     Handle,
@@ -345,6 +352,12 @@ impl System {
         if slot.wires.len() != usize::from(slot.needs) + usize::from(slot.clients) {
             return Err(Fault::Number("wire"));
         }
+        if let Some(manager) = slot.manager {
+            let manager = self.slots.get(usize::from(manager)).ok_or(Fault::Number("manager"))?;
+            if manager.priority <= slot.priority {
+                return Err(Fault::Priority);
+            }
+        }
         if !is_limit(slot.budget, slot.period) {
             return Err(Fault::Number("budget"));
         }
@@ -379,6 +392,7 @@ impl System {
             Target::Window(window) => {
                 self.windows.get(usize::from(window)).map(|_| ()).ok_or(Fault::Number("window"))
             }
+            Target::Control => Ok(()),
         }
     }
 

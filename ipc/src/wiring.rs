@@ -9,6 +9,7 @@
 ///     needs { log: ipc::log, store: ipc::xenstore, status: ipc::status optional }
 ///     ports { ring: Peer }
 ///     windows { pool: 512 }
+///     control kernel;
 ///     device "vbd";
 ///     stack 16;
 ///     heap 64;
@@ -18,7 +19,7 @@
 ///
 /// It makes a module `wiring` in which each need, port and window is a constant by its own name, `NUMBERS` tells the rest, and
 /// whose note in the ELF is read by `pack` alone. A need that is `optional` may be left out by a manifest; then its handle is
-/// empty (calls answer `Gone`) and its memory has no pages. `clients` is the most clients of all channels together; `stack` and `heap`
+/// empty (calls answer `Gone`) and its memory has no pages. `control` is the handle of a server that manages others. `clients` is the most clients of all channels together; `stack` and `heap`
 /// are in pages (defaults 16 and 64; a manifest may say otherwise).
 #[macro_export]
 macro_rules! wiring {
@@ -28,6 +29,7 @@ macro_rules! wiring {
         $(needs { $($need:ident: $($needed:ident)::+ $($optional:ident)?),* $(,)? })?
         $(ports { $($port:ident: $port_kind:ident),+ $(,)? })?
         $(windows { $($window:ident: $references:literal),+ $(,)? })?
+        $(control $control:ident;)?
         $(device $device:literal;)?
         $(stack $stack:literal;)?
         $(heap $heap:literal;)?
@@ -47,6 +49,7 @@ macro_rules! wiring {
                 needs: 0 $($(+ $crate::wiring!(@one $need))*)?,
                 ports: 0 $($(+ $crate::wiring!(@one $port))+)?,
                 windows: 0 $($(+ $crate::wiring!(@one $window))+)?,
+                control: 0 $(+ $crate::wiring!(@one $control))?,
                 clients: 0 $(+ $clients)?,
             };
 
@@ -60,6 +63,7 @@ macro_rules! wiring {
                 bits: NUMBERS.port_bits(Ports::$port as u16),
             };)+)?
             $($(pub const $window: $crate::abi::Handle = NUMBERS.window(Windows::$window as u16);)+)?
+            $(pub const $control: $crate::abi::Handle = NUMBERS.control();)?
 
             const _: () = {
                 #[unsafe(link_section = ".wiring")]
@@ -126,6 +130,12 @@ macro_rules! wiring {
                     ..Record::new(RecordKind::Window)
                 }.encode();
             };)+)?
+            $(const _: () = {
+                #[unsafe(link_section = ".wiring")]
+                #[used]
+                static CONTROL: [u8; $crate::abi::wiring::RECORD] =
+                    Record { name: stringify!($control), ..Record::new(RecordKind::Control) }.encode();
+            };)?
             $(const _: () = {
                 #[unsafe(link_section = ".wiring")]
                 #[used]

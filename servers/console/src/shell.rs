@@ -15,6 +15,7 @@ const LOG_LINES: usize = 20;
 const HELP: &str = "\
 help            this text
 ps              the servers and what they use
+ps objects      what they hold of the kernel's objects, and the most that they may hold
 log [N]         the last N lines (20)
 uptime          how long the domain runs
 restart NAME    kill a server and start it again
@@ -55,6 +56,7 @@ impl<O: Operator> Shell<O> {
             (None, _) => {}
             (Some("help"), None) => out.push_str(HELP),
             (Some("ps"), None) => self.with_snapshot(out, table::servers),
+            (Some("ps"), Some("objects")) => self.with_snapshot(out, table::objects),
             (Some("uptime"), None) => self.with_snapshot(out, table::uptime),
             (Some("log"), count) => log(count, history, out),
             (Some("restart"), Some(name)) => self.restart(name, out),

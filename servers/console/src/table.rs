@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
 
+use abi::kernel::control::{NO_LIMIT, OBJECT_KINDS};
 use ipc::status::{SlotStatus, Snapshot, State};
 
 /// One line for each server.
@@ -43,6 +44,23 @@ pub fn servers(snapshot: &Snapshot, out: &mut String) {
         snapshot.free * 4,
         snapshot.kernel * 4
     );
+}
+
+/// What each slot holds of the kernel's objects, and how much it may hold.
+pub fn objects(snapshot: &Snapshot, out: &mut String) {
+    const KINDS: [&str; OBJECT_KINDS.len()] =
+        ["FRAMES", "TABLES", "REGIONS", "HANDLES", "SERVERS", "PORTS", "WINDOWS", "GRANTS"];
+    let _ = write!(out, "{:<16}", "NAME");
+    KINDS.iter().for_each(|kind| _ = write!(out, " {kind:>11}"));
+    out.push('\n');
+    for server in &snapshot.servers {
+        let _ = write!(out, "{:<16}", server.name);
+        for (used, limit) in server.held {
+            let limit = if limit == NO_LIMIT { String::from("-") } else { limit.to_string() };
+            let _ = write!(out, " {:>11}", format!("{used}/{limit}"));
+        }
+        out.push('\n');
+    }
 }
 
 /// How long the domain runs, and on what.

@@ -30,6 +30,9 @@ fn server(name: &str, state: State, restarts: u32) -> SlotStatus {
         served: 9,
         paid: 5_000_000,
         granted: 20_000_000,
+        held: core::array::from_fn(|kind| {
+            (kind as u32 + 1, if kind == 7 { u32::MAX } else { 10 * kind as u32 + 9 })
+        }),
     }
 }
 

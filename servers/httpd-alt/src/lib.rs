@@ -77,6 +77,7 @@ mod tests {
             served: 1,
             paid: 0,
             granted: 0,
+            held: Default::default(),
         };
         let snapshot = Snapshot {
             system: "web-alt".into(),

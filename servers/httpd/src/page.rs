@@ -211,6 +211,7 @@ mod tests {
                 served: 0,
                 paid: 0,
                 granted: 0,
+                held: Default::default(),
             }],
         }
     }

@@ -6,7 +6,7 @@
 //! it may be referred to.
 
 use abi::layout::{
-    BOOT_IMAGE, BootPage, DEVICE, PAGE, SCRATCH, SCRATCH_PAGES, SHARED, SHARED_END, START,
+    BOOT_IMAGE, BootPage, DEVICE, FILLED, FILLED_END, PAGE, SCRATCH, SCRATCH_PAGES, SHARED, SHARED_END, START,
 };
 use abi::start::{HEADER, Start, WireMemory};
 use abi::wiring::Numbers;
@@ -136,6 +136,15 @@ pub fn shared(address: u64, pages: u32) -> Memory {
     } else {
         Memory::empty()
     }
+}
+
+/// Memory that this server's manager fills as it is touched, from page `first` on; or where a manager has memory of its own
+/// regions. Empty if it is not all in the room for it.
+#[must_use]
+pub fn filled(first: u32, pages: u32) -> Memory {
+    let address = FILLED + u64::from(first) * PAGE;
+    let end = address + u64::from(pages) * PAGE;
+    if end <= FILLED_END { wide(address, pages) } else { Memory::empty() }
 }
 
 /// The pages of others that the supervisor maps to fill them.

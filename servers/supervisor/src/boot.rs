@@ -4,7 +4,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use abi::kernel::control::{
-    Access, GRANTABLE, NO_PEER, REGION_CLOCK, SUPERVISOR_SERVER, SlotState, WIRE,
+    Access, GRANTABLE, NO_PEER, OBJECT_KINDS, REGION_CLOCK, SUPERVISOR_SERVER, SUPERVISOR_SLOT,
+    SlotState, WIRE,
 };
 use abi::layout::CLOCK;
 use abi::wiring::Numbers;
@@ -33,10 +34,10 @@ pub fn boot<'a, T: Traps, H: Host>(
 ) -> Result<Supervisor<'a, T, H>, String> {
     let kernel = Kernel::new(traps);
     map_clock(&kernel).map_err(|refused| Refusal::Kernel("the clock", refused).to_string())?;
-    let (_, system) = check::decode(image).map_err(|refusal| refusal.to_string())?;
+    let (header, system) = check::decode(image).map_err(|refusal| refusal.to_string())?;
     check::images(image, &system).map_err(|refusal| refusal.to_string())?;
-    let regions = regions(&kernel, &system).map_err(|refusal| refusal.to_string())?;
     configure(&kernel, &system).map_err(|refusal| refusal.to_string())?;
+    let regions = regions(&kernel, &system).map_err(|refusal| refusal.to_string())?;
     let places = places(&kernel, &system, command_line);
     let clients = clients(&system);
     let mut supervisor = Supervisor {
@@ -46,6 +47,7 @@ pub fn boot<'a, T: Traps, H: Host>(
         image,
         system,
         regions,
+        region_count: header.counts.regions.min(u32::from(u16::MAX)) as u16,
         places,
         clients,
         log: None,
@@ -67,24 +69,39 @@ fn map_clock<T: Traps>(kernel: &Kernel<T>) -> Result<(), Refused> {
     }
 }
 
-/// Makes the regions shared over wires.
+/// Makes the regions shared over wires; each counts for the slot that writes it.
 fn regions<T: Traps>(kernel: &Kernel<T>, system: &System) -> Result<Vec<u16>, Refusal<'static>> {
     let flags = |grantable| if grantable { WIRE | GRANTABLE } else { WIRE };
-    let made =
-        system.regions.iter().map(|region| kernel.region(region.pages, flags(region.grantable)));
+    let writes = |slot: &ipc::system::Slot, region| {
+        slot.maps.iter().any(|map| map.writable && map.region == region)
+    };
+    let writer = |region| {
+        let mut slots = (0u16..).zip(&system.slots);
+        slots.find(|(_, slot)| writes(slot, region)).map_or(SUPERVISOR_SLOT, |(slot, _)| slot)
+    };
+    let made = (0u16..).zip(&system.regions).map(|(number, region)| {
+        kernel.region(writer(number), region.pages, flags(region.grantable))
+    });
     made.collect::<Result<_, _>>().map_err(|refused| Refusal::Kernel("the wires", refused))
 }
 
-/// Sets up slots and ports. Ports and windows to other domains wait for `peer`.
+/// Sets up slots, what they may hold, and ports. Ports and windows to other domains wait for `peer`.
 fn configure<'a, T: Traps>(kernel: &Kernel<T>, system: &'a System) -> Result<(), Refusal<'a>> {
     for (number, slot) in (0u16..).zip(&system.slots).skip(1) {
         let set = || {
             kernel.control.slot_configure(number, slot.priority, slot.vcpu)?;
             kernel.control.slot_longest(number, slot.longest)?;
             kernel.control.account_set(number, slot.budget, slot.period)?;
+            for (kind, limit) in OBJECT_KINDS.into_iter().zip(slot.quota) {
+                kernel.control.quota_set(number, kind, limit)?;
+            }
             kernel.control.slot_state(number, SlotState::Down)
         };
         set().map_err(|refused| Refusal::Kernel(&slot.name, refused))?;
+    }
+    for (number, slot) in (0u16..).zip(&system.slots).skip(1) {
+        let set = |manager| kernel.control.slot_manager(number, manager);
+        slot.manager.map_or(Ok(()), set).map_err(|refused| Refusal::Kernel(&slot.name, refused))?;
     }
     for (number, port) in (0u16..).zip(&system.ports) {
         let peer = if port.target == PortTarget::Peer { NO_PEER } else { 0 };
@@ -96,7 +113,7 @@ fn configure<'a, T: Traps>(kernel: &Kernel<T>, system: &'a System) -> Result<(),
     for (number, window) in (0u16..).zip(&system.windows) {
         kernel
             .control
-            .window_configure(number, window.references, NO_PEER)
+            .window_configure(number, window.slot, window.references, NO_PEER)
             .map_err(|refused| Refusal::Kernel("a window", refused))?;
     }
     Ok(())
@@ -143,7 +160,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         let refusal = |refused| Refusal::Kernel("the supervisor's wires", refused);
         map_shared(&self.kernel, SUPERVISOR_SERVER, &self.system, &self.regions, own)
             .map_err(refusal)?;
-        install(&self.kernel, SUPERVISOR_SERVER, &own.table, 0).map_err(refusal)?;
+        install(&self.kernel, (SUPERVISOR_SLOT, SUPERVISOR_SERVER), &own.table, 0)
+            .map_err(refusal)?;
         let log = own.table.iter().find(|handle| handle.index == Numbers::FIXED);
         if let Some(Target::Bell { slot, .. }) = log.map(|handle| handle.target)
             && let Some(memory) = own.wires.first()

@@ -1,7 +1,7 @@
 //! The kernel's control interface in whole steps: each loops over calls that do a bounded number of pages.
 
 use abi::kernel::PAGES_PER_CALL;
-use abi::kernel::control::{Access, Client, Error};
+use abi::kernel::control::{Access, Client, Error, MADE, REGIONS_FIXED};
 use abi::layout::PAGE;
 use abi::{CallError, Traps};
 
@@ -20,6 +20,7 @@ pub const fn text(refused: Refused) -> &'static str {
         CallError::Refused(Error::Busy) => "the region is in use",
         CallError::Refused(Error::Address) => "the address is not allowed",
         CallError::Refused(Error::Priority) => "a call would not go up in priority",
+        CallError::Refused(Error::NotAllowed) => "that is not allowed",
         CallError::Status(_) | CallError::Protocol => "the kernel did not answer",
     }
 }
@@ -37,12 +38,12 @@ impl<T: Traps> Kernel<T> {
         Self { control: Client::new(traps, abi::Handle::CONTROL) }
     }
 
-    /// Makes a region of zeroed pages.
+    /// Makes a region of zeroed pages, which counts for `slot`.
     ///
     /// # Errors
-    /// No region or no memory is left; nothing was made.
-    pub fn region(&self, pages: u32, flags: u32) -> Result<u16, Refused> {
-        let region = self.control.region_create(pages, flags)?;
+    /// No region or no memory is left, or the slot holds too much; nothing was made.
+    pub fn region(&self, slot: u16, pages: u32, flags: u32) -> Result<u16, Refused> {
+        let region = self.control.region_create(slot, pages, flags)?;
         let mut missing = pages;
         while missing > 0 {
             match self.control.region_extend(region) {
@@ -110,6 +111,18 @@ impl<T: Traps> Kernel<T> {
             }
         }
         Ok(())
+    }
+
+    /// Frees the regions that a manager made for itself; nobody has them mapped any more.
+    pub fn free_made(&self, slot: u16, regions: u16) {
+        for region in REGIONS_FIXED..regions {
+            if let Ok((_, flags, 0, holder)) = self.control.region_info(region)
+                && holder == slot
+                && flags & MADE != 0
+            {
+                self.free(region);
+            }
+        }
     }
 
     /// Takes a server apart.

@@ -24,6 +24,7 @@ pub mod host;
 pub mod kernel;
 pub mod links;
 pub mod load;
+mod managers;
 pub mod overrides;
 mod serve;
 pub mod supervisor;

@@ -107,7 +107,7 @@ pub fn load<T: Traps>(
 ) -> Result<Loaded, Refused> {
     let record = plan.record();
     let parts = plan.private(&record);
-    let private = kernel.region(parts.pages, 0)?;
+    let private = kernel.region(plan.number, parts.pages, 0)?;
     let server = match kernel.control.server_create(plan.number, plan.slot.handles) {
         Ok(server) => server,
         Err(refused) => {
@@ -153,7 +153,7 @@ fn build<T: Traps>(
         let own = HandleKind::Own.to_word();
         kernel.control.handle_install(server, 0, own, MAY_PRINT)?;
     }
-    install(kernel, server, &plan.slot.table, plan.incarnation)
+    install(kernel, (plan.number, server), &plan.slot.table, plan.incarnation)
 }
 
 /// Lets a server run.
@@ -254,13 +254,13 @@ pub fn map_shared<T: Traps>(
     Ok(())
 }
 
-/// Fills a handle table; wires get the badge of this incarnation.
+/// Fills the handle table of a slot's server; wires get the badge of this incarnation.
 ///
 /// # Errors
 /// As the kernel says.
 pub fn install<T: Traps>(
     kernel: &Kernel<T>,
-    server: u16,
+    (slot, server): (u16, u16),
     table: &[Handle],
     incarnation: u32,
 ) -> Result<(), Refused> {
@@ -271,6 +271,7 @@ pub fn install<T: Traps>(
             }
             Target::Bell { slot, bits } => (slot, Badge::default(), bits),
             Target::Port(object) | Target::Window(object) => (object, Badge::default(), 0),
+            Target::Control => (slot, Badge::default(), 0),
         };
         let target = handle.target.kind().to_word()
             | u64::from(object) << 16

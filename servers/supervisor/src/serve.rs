@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use abi::kernel::control::{PortKind, Shutdown, ThreadState};
+use abi::kernel::control::{OBJECT_KINDS, PortKind, Shutdown, ThreadState};
 use abi::{Badge, Traps};
 use ipc::operator;
 use ipc::status::{self, SlotStatus, Snapshot};
@@ -121,7 +121,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         }
         for (number, window) in (0u16..).zip(&self.system.windows) {
             if window.slot == slot {
-                self.kernel.control.window_configure(number, window.references, domain)?;
+                let (control, count) = (&self.kernel.control, window.references);
+                control.window_configure(number, slot, count, domain)?;
             }
         }
         if let Some(place) = self.place_mut(slot) {
@@ -160,6 +161,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             usage.unwrap_or((ThreadState::Stopped, 0, 0, 0, 0));
         let account = self.kernel.control.account_read(number);
         let (.., paid, granted, _) = account.unwrap_or_default();
+        let held = OBJECT_KINDS
+            .map(|kind| self.kernel.control.quota_read(number, kind).unwrap_or_default());
         Some(SlotStatus {
             name: slot.name.clone(),
             state: if number == 0 { status::State::Running } else { told(place.state, state) },
@@ -171,6 +174,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             served,
             paid,
             granted,
+            held,
         })
     }
 }

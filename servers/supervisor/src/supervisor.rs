@@ -28,7 +28,7 @@ use crate::load::{Loaded, Plan, load, run, unload};
 pub(crate) enum State {
     /// Nobody serves.
     Off,
-    /// Its server is started at this time.
+    /// Its server is started at this time; `u64::MAX`: with its manager.
     Down { until: u64 },
     /// Its server runs.
     Up { loaded: Loaded, is_ready: bool },
@@ -57,7 +57,7 @@ impl Place {
     }
 
     /// The incarnation that badges of its wires have.
-    const fn incarnation(&self) -> u8 {
+    pub(crate) const fn incarnation(&self) -> u8 {
         self.starts as u8
     }
 }
@@ -71,6 +71,8 @@ pub struct Supervisor<'a, T, H> {
     pub(crate) image: &'a [u8],
     pub(crate) system: System,
     pub(crate) regions: Vec<u16>,
+    /// Number of regions that the kernel can have.
+    pub(crate) region_count: u16,
     pub(crate) places: Vec<Place>,
     /// The slots by their number as the supervisor's client.
     pub(crate) clients: Vec<Option<u16>>,
@@ -131,8 +133,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     /// Sets the timer for what is due next.
     fn arm(&mut self) {
         let starts = self.places.iter().filter_map(|place| match place.state {
-            State::Down { until } => Some(until),
-            State::Off | State::Up { .. } => None,
+            State::Down { until } if until != u64::MAX => Some(until),
+            State::Down { .. } | State::Off | State::Up { .. } => None,
         });
         let next = starts.chain(self.ending.map(Ending::next)).min();
         if next != self.armed {
@@ -188,11 +190,23 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         }
     }
 
-    /// Starts a slot's server; a start that fails counts as a death.
+    /// Starts a slot's server; a start that fails counts as a death. A slot whose manager does not run waits for that one.
     pub(crate) fn start_again(&mut self, slot: u16, now: u64) {
+        if self.lacks_manager(slot) {
+            return self.wait_for_manager(slot);
+        }
         if let Err(refused) = self.start(slot) {
             self.tell(slot, format_args!("cannot be started: {}", text(refused)));
             self.put_off(slot, now);
+            return;
+        }
+        for child in self.managed_by(slot) {
+            if matches!(
+                self.place(child),
+                Some(Place { state: State::Down { until: u64::MAX }, .. })
+            ) {
+                self.start_again(child, now);
+            }
         }
     }
 
@@ -234,6 +248,9 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         for (link, badge) in self.live_links(slot) {
             self.push(link.server_slot, |events| events.opened(badge));
         }
+        if let Some((manager, badge)) = self.of_manager(slot) {
+            self.push(manager, |events| events.opened(badge));
+        }
     }
 
     /// The wires from and to a slot whose both ends run, but for those to the supervisor.
@@ -256,12 +273,21 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         }
     }
 
-    /// Stops the server of a slot: its callers and its servers learn of it, its memory is freed, its devices are reset.
+    /// Stops the server of a slot: its callers and its servers learn of it, its memory is freed, its devices are reset. Those
+    /// that it manages go with it: what they had in memory was its to fill.
     pub(crate) fn stop(&mut self, slot: u16) {
         let Some(loaded) = self.place(slot).and_then(Place::loaded) else { return };
+        let children = self.managed_by(slot);
+        children.iter().for_each(|child| self.stop(*child));
         let _ = self.kernel.control.slot_state(slot, SlotState::Down);
         unload(&self.kernel, loaded);
+        if !children.is_empty() {
+            self.kernel.free_made(slot, self.region_count);
+        }
         self.reset_devices(slot);
+        if let Some((manager, badge)) = self.of_manager(slot) {
+            self.push(manager, |events| events.closed(badge));
+        }
         for (link, badge) in self.live_links(slot) {
             if link.client_slot == slot {
                 self.push(link.server_slot, |events| events.closed(badge));
@@ -293,6 +319,10 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         let _ = self.kernel.control.slot_state(slot, SlotState::Off);
         if let Some(place) = self.place_mut(slot) {
             place.state = State::Off;
+        }
+        for child in self.managed_by(slot) {
+            self.tell(child, format_args!("stays off without its manager"));
+            self.switch_off(child);
         }
     }
 

@@ -41,7 +41,7 @@ pub fn must<T, E>(result: Result<T, E>, what: &str) -> T {
 
 /// Makes a region, with its memory.
 pub fn region(pages: u32, flags: u32) -> u16 {
-    let region = must(control().region_create(pages, flags), "a region");
+    let region = must(control().region_create(0, pages, flags), "a region");
     while must(control().region_extend(region), "memory") != 0 {}
     region
 }

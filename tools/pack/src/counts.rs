@@ -6,11 +6,13 @@
 use abi::image::Counts;
 use abi::kernel::control::{Access, REGIONS_FIXED};
 use abi::layout::{
-    BOOT_IMAGE, CLOCK, DEVICE, HEAP, PAGE, SCRATCH, SCRATCH_PAGES, STACK_END, START, START_PAGES,
+    BOOT_IMAGE, CLOCK, DEVICE, FILLED, HEAP, PAGE, SCRATCH, SCRATCH_PAGES, STACK_END, START,
+    START_PAGES,
 };
 use ipc::system::Slot;
 
 use crate::elf::Elf;
+use crate::managers::Managed;
 use crate::plan::Plan;
 use crate::tables::{Space, index_pages};
 
@@ -21,7 +23,8 @@ pub fn count(plan: &Plan<'_>, image_pages: u64) -> Counts {
     let wide = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     // A server that is started again may exist before the last of its predecessor is gone: one of each more.
     let private = slots.saturating_sub(1) + 1;
-    let regions = u64::from(REGIONS_FIXED) + root_regions(plan).len() as u64 + private;
+    let made = plan.managed.iter().map(Managed::regions).sum::<u64>();
+    let regions = u64::from(REGIONS_FIXED) + root_regions(plan).len() as u64 + private + made;
     Counts {
         slots: wide(slots),
         servers: wide(slots + 1),
@@ -38,15 +41,18 @@ pub fn count(plan: &Plan<'_>, image_pages: u64) -> Counts {
 fn tables(plan: &Plan<'_>, image_pages: u64) -> u64 {
     let root = plan.slots.first().map_or(0, |slot| root_space(plan, slot, image_pages).tables());
     let root_indexes: u64 = root_regions(plan).into_iter().map(index_pages).sum();
-    let others = || plan.slots.iter().skip(1).map(|slot| of_server(plan, slot));
+    let others = || (1..plan.slots.len()).map(|slot| of_server(plan, slot));
     let shared: u64 = plan.regions.iter().map(|region| index_pages(region.pages.into())).sum();
-    root + root_indexes + others().sum::<u64>() + shared + others().max().unwrap_or(0)
+    let made: u64 = plan.managed.iter().map(Managed::index_pages).sum();
+    root + root_indexes + others().sum::<u64>() + shared + made + others().max().unwrap_or(0)
 }
 
 /// Tables and index pages of a server other than the supervisor, as long as its start record can be.
-pub fn of_server(plan: &Plan<'_>, slot: &Slot) -> u64 {
+pub fn of_server(plan: &Plan<'_>, number: usize) -> u64 {
+    let Some(slot) = plan.slots.get(number) else { return 0 };
     let mut space = common_space(plan, slot);
     space.add(START, START_PAGES);
+    space.add(FILLED, plan.managed.get(number).map_or(0, Managed::mapped));
     space.tables() + index_pages(data_pages(plan, slot) + memory(slot) + START_PAGES)
 }
 

@@ -86,6 +86,8 @@ pub struct Elf {
     pub ports: Vec<PortKind>,
     /// References of its windows.
     pub windows: Vec<u32>,
+    /// Whether it manages others.
+    pub control: bool,
     /// The device class that it drives.
     pub device: Option<String>,
     /// Most clients.
@@ -175,6 +177,7 @@ impl Elf {
             needs: Vec::new(),
             ports: Vec::new(),
             windows: Vec::new(),
+            control: false,
             device: None,
             clients: 0,
             stack: 16,
@@ -190,6 +193,7 @@ impl Elf {
             needs: self.needs.len() as u16,
             ports: self.ports.len() as u16,
             windows: self.windows.len() as u16,
+            control: self.control.into(),
             clients: self.clients,
         }
     }
@@ -247,6 +251,7 @@ impl Elf {
         self.clients = of(RecordKind::Serves)
             .first()
             .map_or(0, |record| record.a.min(u32::from(u16::MAX)) as u16);
+        self.control = !of(RecordKind::Control).is_empty();
         self.device = of(RecordKind::Device).first().map(|record| record.name.into());
         if let Some(record) = of(RecordKind::Memory).first() {
             (self.stack, self.heap) = (record.a, record.b);

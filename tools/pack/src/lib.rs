@@ -1,7 +1,7 @@
 //! Checks a system and packs it into a boot image.
 //!
-//! [`manifest`] reads what the user wrote, [`elf`] what the compiler made, [`rules`], [`owners`], [`wires`], [`calls`] and [`spread`] check
-//! them against each other, [`plan`] decides everything that the supervisor carries out, [`image`] writes the bytes. Errors are [`Report`]s that point at the
+//! [`manifest`] reads what the user wrote, [`elf`] what the compiler made, [`rules`], [`owners`], [`managers`], [`wires`], [`calls`]
+//! and [`spread`] check them against each other, [`plan`] decides everything that the supervisor carries out, [`image`] writes the bytes. Errors are [`Report`]s that point at the
 //! manifest and say how to mend it.
 #![forbid(unsafe_code)]
 
@@ -10,12 +10,14 @@ pub mod calls;
 pub mod counts;
 pub mod elf;
 pub mod image;
+pub mod managers;
 pub mod manifest;
 pub mod memory;
 mod nearest;
 pub mod owners;
 mod place;
 pub mod plan;
+pub mod quota;
 pub mod report;
 pub mod rules;
 pub mod size;

@@ -33,6 +33,12 @@ pub struct Server {
     pub period: Option<Spanned<Time>>,
     /// The vCPU.
     pub vcpu: Option<Spanned<u16>>,
+    /// The slot that decides about its faults and its memory, instead of the supervisor.
+    pub manager: Option<Spanned<String>>,
+    /// Memory that its manager may fill, page by page.
+    pub space: Option<Spanned<Pages>>,
+    /// Memory that it fills for those that it manages.
+    pub frames: Option<Spanned<Pages>>,
     /// Its stack, instead of what the server asks for.
     pub stack: Option<Spanned<Pages>>,
     /// Its heap, instead of what the server asks for.

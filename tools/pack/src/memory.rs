@@ -26,7 +26,7 @@ const GRANTS: (u64, u64) = (8, 512);
 
 /// Bytes that the kernel keeps for each object.
 pub struct Sizes {
-    /// For a slot.
+    /// For a slot, and what it holds.
     pub slot: u64,
     /// For a server: the core's part.
     pub server: u64,
@@ -50,7 +50,7 @@ pub struct Sizes {
 
 /// What the kernel keeps.
 pub const SIZES: Sizes = Sizes {
-    slot: 128,
+    slot: 128 + 68,
     server: 256,
     frame: 1024 + 16,
     handle: 16,
@@ -104,8 +104,9 @@ impl Domain {
 pub fn to_boot(plan: &Plan<'_>, domain: Domain, counts: &Counts, image: u64) -> u64 {
     let private: u64 =
         plan.slots.iter().enumerate().map(|(number, slot)| private(plan, number, slot)).sum();
+    let made: u64 = plan.managed.iter().map(|managed| managed.frames).sum();
     let shared: u64 = plan.regions.iter().map(|region| u64::from(region.pages)).sum();
-    domain.kernel + pool(counts, domain) + image + shared + private + LOADER + BOOT
+    domain.kernel + pool(counts, domain) + image + shared + made + private + LOADER + BOOT
 }
 
 /// Pages of a slot's own.

@@ -14,6 +14,7 @@ use ipc::system::{
 
 use crate::account;
 use crate::elf::Elf;
+use crate::managers::{self, Managed};
 use crate::manifest::{self, Manifest, Server};
 use crate::plan::{Filled, Plan};
 use crate::spread;
@@ -39,11 +40,13 @@ pub fn plan<'a>(
         ports: Vec::new(),
         windows: Vec::new(),
         talks: spread::talks(wires),
+        managed: filled.iter().map(Managed::of).collect(),
     };
     let mut placer = Placer { filled, plan, free: vec![SHARED; filled.len()] };
     placer.wire_supervisor();
     wires.iter().for_each(|wire| placer.join(wire));
     placer.add_devices();
+    placer.add_managers();
     wires.iter().for_each(|wire| placer.name_client(wire));
     placer.plan
 }
@@ -76,6 +79,8 @@ fn describe(slot: &Filled<'_>, vcpu: u16, images: &[(&str, &Elf)]) -> Slot {
         longest: if name == "supervisor" { 0 } else { longest(server) },
         budget,
         period,
+        manager: None,
+        quota: Default::default(),
         stack_pages: server.stack.as_ref().map_or(elf.stack, |stack| stack.get_ref().0),
         heap_pages: server.heap.as_ref().map_or(elf.heap, |heap| heap.get_ref().0),
         handles: numbers.handles(),
@@ -206,6 +211,22 @@ impl Placer<'_, '_> {
             }
             for (index, references) in (0u16..).zip(&slot.elf.windows) {
                 self.add_window(at, index, *references);
+            }
+        }
+    }
+
+    /// Gives managers their handles, and tells them whom they manage.
+    fn add_managers(&mut self) {
+        for (at, slot) in self.filled.iter().enumerate() {
+            if slot.elf.control {
+                self.install(at, self.numbers(at).control(), Target::Control);
+            }
+            let Some(manager) = managers::of(self.filled, slot) else { continue };
+            if let Some(slot) = self.plan.slots.get_mut(at) {
+                slot.manager = Some(manager as u16);
+            }
+            if let Some(manager) = self.plan.slots.get_mut(manager) {
+                manager.config.push_str(&format!("managed.{at}={}\n", slot.name));
             }
         }
     }

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use ipc::system::{Port, Region, Slot, Window};
 
 use crate::elf::Elf;
+use crate::managers::Managed;
 use crate::manifest::{Manifest, Server};
 use crate::report::Report;
-use crate::{calls, owners, place, rules, wires};
+use crate::{calls, managers, owners, place, quota, rules, wires};
 
 /// What is decided.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Plan<'a> {
     pub windows: Vec<Window>,
     /// Clients and servers that have much to say to one another.
     pub talks: Vec<(usize, usize)>,
+    /// By slot: what it fills, or has filled.
+    pub managed: Vec<Managed>,
 }
 
 /// A slot of the manifest, and what fills it.
@@ -65,12 +68,13 @@ impl<'a> Plan<'a> {
         let slots: Vec<Filled<'_>> = filled.collect();
         let mut errors = rules::check(manifest, &slots);
         errors.extend(owners::check(manifest, &slots));
+        errors.extend(managers::check(manifest, &slots));
         let (wires, unwired) = wires::find(manifest, &slots);
         errors.extend(unwired);
         errors.extend(calls::check(manifest, &slots, &wires));
         match Report::all(errors) {
             Some(report) => Err(report),
-            None => Ok(place::plan(manifest, &slots, &wires, images)),
+            None => Ok(quota::limit(place::plan(manifest, &slots, &wires, images))),
         }
     }
 }

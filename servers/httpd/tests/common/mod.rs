@@ -77,6 +77,7 @@ impl status::Server for Mirror {
             served: 6,
             paid: 0,
             granted: 0,
+            held: Default::default(),
         };
         let snapshot = Snapshot {
             system: "web".into(),

@@ -33,6 +33,8 @@ fn slot(name: &str, priority: u8, handles: u16) -> Slot {
         longest: 1_000_000_000,
         budget: 0,
         period: 0,
+        manager: None,
+        quota: [1000, 100, 10, 40, 1, 4, 4, 4000],
         stack_pages: 16,
         heap_pages: 40,
         handles,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use abi::kernel::control::{
-    Access, Error, PortKind, REGION_CLOCK, REGION_CONSOLE, REGION_IMAGE, REGION_STORE,
+    Access, Error, ObjectKind, PortKind, REGION_CLOCK, REGION_CONSOLE, REGION_IMAGE, REGION_STORE,
     REGIONS_FIXED, Server, Shutdown, SlotState, ThreadState,
 };
 use abi::kernel::own;
@@ -22,6 +22,7 @@ pub fn answer(dispatch: impl FnOnce(&Call) -> Option<Answer>, message: Message) 
 pub struct Region {
     pub pages: u32,
     pub flags: u32,
+    pub slot: u16,
     pub filled: u32,
     pub maps: u32,
     pub bytes: Vec<u8>,
@@ -44,6 +45,8 @@ pub struct Fake {
     pub configured: BTreeMap<u16, (u8, u16)>,
     /// Budget and period.
     pub accounts: BTreeMap<u16, (u64, u64)>,
+    pub managers: BTreeMap<u16, u16>,
+    pub quotas: BTreeMap<(u16, u64), u32>,
     pub started: Vec<u16>,
     pub notified: Vec<(u16, u64)>,
     pub ports: BTreeMap<u16, (PortKind, u16, u16, u64)>,
@@ -60,7 +63,8 @@ pub struct Fake {
 
 impl Fake {
     pub fn new(scratch: Memory) -> Self {
-        let page = |pages| Region { pages, flags: 0, filled: pages, maps: 0, bytes: vec![] };
+        let page =
+            |pages| Region { pages, flags: 0, slot: 0, filled: pages, maps: 0, bytes: vec![] };
         let regions = [
             (REGION_IMAGE, page(1000)),
             (REGION_CLOCK, page(1)),
@@ -73,6 +77,8 @@ impl Fake {
             slots: BTreeMap::new(),
             configured: BTreeMap::new(),
             accounts: BTreeMap::new(),
+            managers: BTreeMap::new(),
+            quotas: BTreeMap::new(),
             started: vec![],
             notified: vec![],
             ports: BTreeMap::new(),
@@ -197,10 +203,10 @@ impl Server for Fake {
         let model = self.servers.get(&server).ok_or(Error::Invalid)?;
         Ok((self.state, 11, 22, 33, model.maps.len() as u64))
     }
-    fn region_create(&mut self, _: Badge, pages: u32, flags: u32) -> Result<u16> {
+    fn region_create(&mut self, _: Badge, slot: u16, pages: u32, flags: u32) -> Result<u16> {
         self.tick()?;
         let number = Self::number(&self.regions, REGIONS_FIXED);
-        let region = Region { pages, flags, filled: 0, maps: 0, bytes: vec![] };
+        let region = Region { pages, flags, slot, filled: 0, maps: 0, bytes: vec![] };
         self.regions.insert(number, region);
         Ok(number)
     }
@@ -230,9 +236,9 @@ impl Server for Fake {
         }
         Ok(left)
     }
-    fn region_info(&mut self, _: Badge, region: u16) -> Result<(u32, u32, u32)> {
+    fn region_info(&mut self, _: Badge, region: u16) -> Result<(u32, u32, u32, u16)> {
         let region = self.regions.get(&region).ok_or(Error::Invalid)?;
-        Ok((region.pages, region.flags, region.maps))
+        Ok((region.pages, region.flags, region.maps, region.slot))
     }
     fn map(
         &mut self,
@@ -303,7 +309,14 @@ impl Server for Fake {
         self.ports.insert(port, (kind, peer, slot, bits));
         Ok(())
     }
-    fn window_configure(&mut self, _: Badge, window: u16, count: u32, peer: u16) -> Result<()> {
+    fn window_configure(
+        &mut self,
+        _: Badge,
+        window: u16,
+        _: u16,
+        count: u32,
+        peer: u16,
+    ) -> Result<()> {
         self.tick()?;
         self.windows.insert(window, (count, peer));
         Ok(())
@@ -333,6 +346,26 @@ impl Server for Fake {
     fn account_read(&mut self, _: Badge, slot: u16) -> Result<(u64, u64, u64, u64, u64)> {
         let (budget, period) = self.accounts.get(&slot).copied().unwrap_or_default();
         Ok((budget, period, 7, budget * 3, 0))
+    }
+    fn slot_manager(&mut self, _: Badge, slot: u16, manager: u16) -> Result<()> {
+        assert!(self.configured.contains_key(&manager) && self.server_of(slot).is_none());
+        self.managers.insert(slot, manager);
+        self.tick()
+    }
+    fn slot_info(&mut self, _: Badge, _: u16) -> Result<(SlotState, u16, u8, u16)> {
+        Err(Error::Invalid)
+    }
+    fn quota_set(&mut self, _: Badge, slot: u16, kind: ObjectKind, limit: u32) -> Result<()> {
+        self.quotas.insert((slot, kind as u64), limit);
+        self.tick()
+    }
+    fn quota_read(&mut self, _: Badge, slot: u16, kind: ObjectKind) -> Result<(u32, u32)> {
+        let held = self.regions.values().filter(|region| region.slot == slot).count() as u32;
+        let used = if kind == ObjectKind::Region { held } else { 0 };
+        Ok((used, self.quotas.get(&(slot, kind as u64)).copied().unwrap_or(u32::MAX)))
+    }
+    fn thread_resume(&mut self, _: Badge, _: u16) -> Result<()> {
+        Ok(())
     }
     fn slot_longest(&mut self, _: Badge, _: u16, _: u64) -> Result<()> {
         self.tick()

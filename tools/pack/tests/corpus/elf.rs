@@ -128,7 +128,8 @@ fn sound() -> Vec<(&'static str, Vec<u8>)> {
     let wide = Record { b: 1, ..need(0, "sample", "sample") };
     let grant = Record { flags: GRANTABLE, b: 1, ..serves("sample", 1) };
     let chain = [&server(2)[..], &[need(0, "sample", "sample"), ask][..]].concat();
-    let list: [(&str, Builder); 20] = [
+    let control = Record { name: "kernel", ..Record::new(RecordKind::Control) };
+    let list: [(&str, Builder); 21] = [
         ("supervisor", Builder::new(&[serves("supervisor", 220), memory(16, 64)])),
         (
             "calling-supervisor",
@@ -151,6 +152,7 @@ fn sound() -> Vec<(&'static str, Vec<u8>)> {
         ("vbd-driver", Builder::new(&[device("vbd")])),
         ("store", Builder::new(&[device("store")])),
         ("deep-stack", Builder::new(&[memory(257, 1)])),
+        ("manager", Builder::new(&[control])),
         ("no-stack", Builder::new(&[memory(0, 1)])),
     ];
     list.into_iter().map(|(name, builder)| (name, builder.bytes())).collect()

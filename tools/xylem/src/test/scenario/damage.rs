@@ -253,6 +253,8 @@ mod tests {
             longest: 0,
             budget: 0,
             period: 0,
+            manager: None,
+            quota: Default::default(),
             stack_pages: 4,
             heap_pages: 4,
             handles: 8,
