@@ -250,11 +250,12 @@ impl<S: Entry, C: Entry> Server<S, C> {
         Ok(())
     }
 
-    /// Shows the client what was taken and answered. Says whether to ring it.
+    /// Shows the client what was taken and then what was answered: who sees an answer has room for a request, and a server
+    /// that dies between the two leaves a request without an answer, never one with two. Says whether to ring the client.
     #[must_use = "the client sleeps until it is rung"]
     pub fn publish(&mut self) -> bool {
-        let for_answers = self.answers.publish();
-        self.requests.publish() || for_answers
+        let for_requests = self.requests.publish();
+        self.answers.publish() || for_requests
     }
 
     /// Asks to be rung at the next request. Says whether there is one already: then nobody rings.
