@@ -26,6 +26,7 @@ impl Core<'_> {
     }
 
     /// The current thread trapped; its registers are kept already (`rip` and `rsp` included, `r12` and `r13` as 0).
+    #[inline(always)]
     pub fn trapped(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) {
         let vcpu = self.enter(vcpu);
         let Some(thread) = self.running(vcpu) else { return };

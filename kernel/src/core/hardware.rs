@@ -69,6 +69,19 @@ pub enum Next {
     Fatal(Exception),
 }
 
+/// [`Next`] in short: what the registers are is looked up where they are needed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Choice {
+    /// As [`Next::Idle`].
+    Idle,
+    /// As [`Next::Run`], from the full frame.
+    Frame(u16),
+    /// As [`Next::Run`], from a trap.
+    Trap(u16),
+    /// As [`Next::Fatal`].
+    Fatal,
+}
+
 /// An exception in user mode; the machine has saved the thread's full frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Exception {

@@ -12,7 +12,7 @@
 use abi::fault::FaultKind;
 
 use super::Core;
-use super::hardware::{Hardware, Next, Resume, Vcpu};
+use super::hardware::{Choice, Exception, Hardware, Next, Resume, Vcpu};
 use super::table::{Number, SlotId, ThreadId, VcpuId};
 use super::thread::{Fault, Saved, State, Thread, WAITED};
 
@@ -154,8 +154,17 @@ impl Core<'_> {
                 self.vcpus[home].set(priority, first, thread);
             }
         }
-        if home != self.here && self.matters_to_current(home, priority) {
-            hardware.kick(Vcpu(home.0));
+        if home != self.here {
+            self.tell(hardware, home, priority);
+        }
+    }
+
+    /// Tells another vCPU of a thread that is ready there.
+    #[cold]
+    #[inline(never)]
+    fn tell(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId, priority: u8) {
+        if self.matters_to_current(vcpu, priority) {
+            hardware.kick(Vcpu(vcpu.0));
         }
     }
 
@@ -200,6 +209,8 @@ impl Core<'_> {
     }
 
     /// Some other vCPU runs a thread that may not go on, and has not noticed yet.
+    #[cold]
+    #[inline(never)]
     pub fn has_stopped_runner(&self) -> bool {
         self.vcpus.numbers().any(|vcpu| {
             let current = self.vcpus[vcpu].current;
@@ -265,11 +276,20 @@ impl Core<'_> {
         self.make_ready(hardware, thread, Place::Back);
     }
 
-    /// What the vCPU does now: the last call of each entry to the kernel.
+    /// What the vCPU does now, told in full.
     pub fn next(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) -> Next {
+        match (self.choose(hardware, vcpu), self.fatal) {
+            (Choice::Fatal, Some(fault)) => Next::Fatal(fault),
+            (Choice::Frame(thread) | Choice::Trap(thread), _) => self.run(ThreadId(thread)),
+            _ => Next::Idle,
+        }
+    }
+
+    /// What the vCPU does now: the last call of each entry to the kernel.
+    pub fn choose(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) -> Choice {
         let vcpu = self.enter(vcpu);
-        if let Some(fault) = self.fatal {
-            return Next::Fatal(fault);
+        if self.fatal.is_some() {
+            return Choice::Fatal;
         }
         self.yield_current(hardware, vcpu);
         let chosen = self.running(vcpu).or_else(|| self.pick(hardware, vcpu));
@@ -280,7 +300,16 @@ impl Core<'_> {
         }
         self.hand_over(vcpu, chosen);
         self.arm(hardware, vcpu);
-        chosen.map_or(Next::Idle, |thread| self.run(thread))
+        match chosen {
+            None => Choice::Idle,
+            Some(thread) if self.threads[thread].saved == Saved::Frame => Choice::Frame(thread.0),
+            Some(thread) => Choice::Trap(thread.0),
+        }
+    }
+
+    /// Why the domain ends.
+    pub fn fatal(&self) -> Option<Exception> {
+        self.fatal
     }
 
     /// From here on, time is the chosen thread's; what it used before is charged.

@@ -88,11 +88,18 @@ impl Machine {
     /// Empties all translation buffers, if something is in one that must not be there. To be called before the lock is
     /// dropped: until then, what was unmapped is nobody else's yet.
     pub fn flush_stale(&mut self) {
-        if ::core::mem::take(&mut self.stale) {
-            self.flushes += 1;
-            if let Err(error) = xen::flush_all() {
-                panic::stop(format_args!("Xen does not flush: error {}", error.0), None);
-            }
+        if self.stale {
+            self.flush();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn flush(&mut self) {
+        self.stale = false;
+        self.flushes += 1;
+        if let Err(error) = xen::flush_all() {
+            panic::stop(format_args!("Xen does not flush: error {}", error.0), None);
         }
     }
 
@@ -110,7 +117,8 @@ impl Hardware for Machine {
     }
 
     fn stolen(&mut self, vcpu: Vcpu) -> u64 {
-        clock::stolen(ThisVcpu::at(vcpu.0).unwrap_or(ThisVcpu::current()))
+        let current = ThisVcpu::current();
+        clock::stolen(if current.number() == vcpu { current } else { other(vcpu) })
     }
 
     fn set_timer(&mut self, deadline: Option<u64>) {
@@ -118,9 +126,7 @@ impl Hardware for Machine {
     }
 
     fn kick(&mut self, vcpu: Vcpu) {
-        if let Some(vcpu) = ThisVcpu::at(vcpu.0) {
-            channels::wake(vcpu);
-        }
+        channels::wake(other(vcpu));
     }
 
     fn space_create(&mut self, server: u16) -> Result<u64, TablesExhausted> {
@@ -293,6 +299,13 @@ impl Hardware for Machine {
             _ => [0; 5],
         }
     }
+}
+
+/// A vCPU that the core names.
+#[cold]
+#[inline(never)]
+fn other(vcpu: Vcpu) -> &'static ThisVcpu {
+    ThisVcpu::at(vcpu.0).unwrap_or(ThisVcpu::current())
 }
 
 /// Runs `work` with the address of a page that is mapped for it alone and for that long alone.

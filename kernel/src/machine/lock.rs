@@ -57,7 +57,7 @@ pub struct Lock<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: `with` hands out the value to one vCPU at a time.
+// SAFETY: `take` hands out the value to one vCPU at a time.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
 impl<T> Lock<T> {
@@ -71,16 +71,24 @@ impl<T> Lock<T> {
         }
     }
 
-    /// Runs `work` on the value; how the lock is left is what it says besides its result.
-    pub fn with<R>(&self, work: impl FnOnce(&mut T, &Contention) -> (R, Free)) -> R {
+    /// Takes it; returns the value, and how often the lock was taken. Whoever took it gives it back by [`Lock::free`].
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref, reason = "that is what a lock is for")]
+    pub fn take(&self) -> (&mut T, &Contention) {
         let waited = if self.try_take() { None } else { Some(self.wait()) };
-        // SAFETY: the lock was taken here, so nobody else is here, the quick path included.
-        let contention = unsafe { &mut *self.contention.get() };
+        // SAFETY: the lock was taken here, so nobody else is here, the quick path included, until it is given back.
+        let (value, contention) = unsafe { (&mut *self.value.get(), &mut *self.contention.get()) };
         contention.count(waited);
-        // SAFETY: as above.
-        let (result, free) = work(unsafe { &mut *self.value.get() }, contention);
+        (value, contention)
+    }
+
+    /// Gives it back.
+    ///
+    /// # Safety
+    /// The current vCPU took it, and uses nothing that [`Lock::take`] returned any more.
+    #[inline(always)]
+    pub unsafe fn free(&self, free: Free) {
         self.word.store(free as u32, Ordering::Release);
-        result
     }
 
     fn try_take(&self) -> bool {

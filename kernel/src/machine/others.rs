@@ -50,5 +50,5 @@ extern "C" fn vcpu_main(index: u16) -> ! {
     if let Err(channels::NoEvents(step, error)) = channels::start(vcpu) {
         panic::refuse(format_args!("Xen gives vCPU {index} no events: {step}: error {}", error.0));
     }
-    run::join(vcpu)
+    run::join()
 }

@@ -86,8 +86,10 @@ pub fn refuse(reason: fmt::Arguments<'_>) -> ! {
 }
 
 /// Ends the domain because the supervisor broke a rule, and nobody is above it.
-pub fn supervisor(fault: &Exception) -> ! {
-    let Exception { kind, address, rip, error, rsp } = fault;
+pub fn supervisor(fault: Option<Exception>) -> ! {
+    let Some(Exception { kind, address, rip, error, rsp }) = fault else {
+        stop(format_args!("a fault without a reason"), None)
+    };
     crash(|out| {
         writeln!(out, "\nxylem: the supervisor was stopped: {kind:?}")?;
         writeln!(out, "address {address:#x} rip {rip:#x} error {error:#x} rsp {rsp:#x}")

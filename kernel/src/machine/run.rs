@@ -23,7 +23,7 @@ use super::xen::channels::{self, Event};
 use super::xen::grants::Grants;
 use super::xen::{self, Parameter};
 use super::{audit, command, descriptors, entry, others, panic, space, timer};
-use crate::core::hardware::{Exception, Frame, Next, Resume};
+use crate::core::hardware::{Choice, Exception, Frame};
 use crate::core::{self, Core, Tables};
 
 /// Where user code is sent that would go on at a non-canonical address: the page there is never mapped, so it faults in
@@ -106,22 +106,21 @@ pub fn start(mut boot: Boot<'_>) -> ! {
         kernel.quick &= kernel.prepare_quick(vcpu);
     }
     let tables = kernel.machine.kernel;
-    KERNEL.with(|place, _| (*place = Some(kernel), Free::Open));
+    let (place, _) = KERNEL.take();
+    *place = Some(kernel);
+    // SAFETY: taken above.
+    unsafe { KERNEL.free(Free::Open) };
     others::start(boot.used, &tables);
-    join(Vcpu::current())
+    join()
 }
 
 /// The current vCPU is ready to run threads.
-pub fn join(vcpu: &'static Vcpu) -> ! {
-    leave(
-        vcpu,
-        with(|kernel| {
-            if kernel.quick {
-                descriptors::load_quick_syscall();
-            }
-            kernel.settle(vcpu)
-        }),
-    )
+pub fn join() -> ! {
+    let kernel = take();
+    if kernel.quick {
+        descriptors::load_quick_syscall();
+    }
+    go_on(kernel)
 }
 
 fn frame(physical: u64) -> Frame {
@@ -194,61 +193,49 @@ fn facts(boot: &Boot<'_>) -> Facts {
     }
 }
 
-/// Runs `work` on the kernel's state.
-fn with<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
-    KERNEL.with(|kernel, contention| match kernel {
-        Some(kernel) => {
+/// Enters the kernel: takes its lock, which [`go_on`] gives back.
+#[inline(always)]
+fn take() -> &'static mut Kernel {
+    match KERNEL.take() {
+        (Some(kernel), contention) => {
             if kernel.several {
                 kernel.look_around(contention);
             }
-            (work(kernel), kernel.left())
+            kernel
         }
-        None => panic::stop(format_args!("an event before the first server"), None),
-    })
+        _ => panic::stop(format_args!("an event before the first server"), None),
+    }
 }
 
 /// A thread trapped.
 pub fn trap() -> ! {
     let vcpu = Vcpu::current();
-    leave(
-        vcpu,
-        with(|kernel| {
-            kernel.enter(vcpu);
-            kernel.core.trapped(&mut kernel.machine, vcpu.number());
-            kernel.settle(vcpu)
-        }),
-    )
+    let kernel = take();
+    kernel.enter(vcpu);
+    kernel.core.trapped(&mut kernel.machine, vcpu.number());
+    go_on(kernel)
 }
 
 /// A thread ran into an exception.
 pub fn exception(exception: &Exception) -> ! {
     let vcpu = Vcpu::current();
-    leave(
-        vcpu,
-        with(|kernel| {
-            kernel.enter(vcpu);
-            let thread = vcpu.quick.thread();
-            if let Some(frame) = thread.and_then(|thread| kernel.machine.frame(thread)) {
-                frame.address = exception.address;
-            }
-            kernel.core.exception(&mut kernel.machine, vcpu.number(), *exception);
-            kernel.settle(vcpu)
-        }),
-    )
+    let kernel = take();
+    kernel.enter(vcpu);
+    if let Some(frame) = vcpu.quick.thread().and_then(|thread| kernel.machine.frame(thread)) {
+        frame.address = exception.address;
+    }
+    kernel.core.exception(&mut kernel.machine, vcpu.number(), *exception);
+    go_on(kernel)
 }
 
 /// An event came; a thread may have been interrupted by it.
 pub fn upcall() -> ! {
     let vcpu = Vcpu::current();
-    leave(
-        vcpu,
-        with(|kernel| {
-            vcpu.upcalls.set(vcpu.upcalls.get().wrapping_add(1));
-            kernel.enter(vcpu);
-            kernel.core.preempted(vcpu.number());
-            kernel.settle(vcpu)
-        }),
-    )
+    let kernel = take();
+    vcpu.upcalls.set(vcpu.upcalls.get().wrapping_add(1));
+    kernel.enter(vcpu);
+    kernel.core.preempted(vcpu.number());
+    go_on(kernel)
 }
 
 impl Kernel {
@@ -260,6 +247,7 @@ impl Kernel {
     }
 
     /// Tells the core who runs: the quick path may have switched.
+    #[inline(always)]
     fn enter(&mut self, vcpu: &Vcpu) {
         if vcpu.quick.current == vcpu.entered {
             return;
@@ -272,6 +260,7 @@ impl Kernel {
 
     /// Tells the core who runs on the other vCPUs.
     #[cold]
+    #[inline(never)]
     fn look_around(&mut self, contention: &Contention) {
         self.machine.contention = *contention;
         let here = Vcpu::current().index();
@@ -299,12 +288,12 @@ impl Kernel {
     }
 
     /// Says what is next, with every event taken that came until then.
-    fn next(&mut self, vcpu: &Vcpu) -> Next {
+    fn next(&mut self, vcpu: &Vcpu) -> Choice {
         loop {
             if channels::any_pending(vcpu) {
                 self.take_events(vcpu);
             }
-            let next = self.core.next(&mut self.machine, vcpu.number());
+            let next = self.core.choose(&mut self.machine, vcpu.number());
             if !channels::any_pending(vcpu) {
                 return next;
             }
@@ -349,14 +338,15 @@ enum Way {
 
 impl Kernel {
     /// Decides who is next, and prepares the way there.
+    #[inline(always)]
     fn settle(&mut self, vcpu: &Vcpu) -> Way {
         let next = self.next(vcpu);
         if self.audit {
             self.check();
         }
         let way = match next {
-            Next::Fatal(fault) => panic::supervisor(&fault),
-            Next::Idle => {
+            Choice::Fatal => panic::supervisor(self.core.fatal()),
+            Choice::Idle => {
                 vcpu.quick.current.set(0);
                 vcpu.entered.set(0);
                 if self.several {
@@ -365,9 +355,10 @@ impl Kernel {
                 }
                 Way::Idle
             }
-            Next::Run { thread, resume, .. } => {
-                let frame = self.prepare(vcpu, thread);
-                if resume == Resume::Frame { Way::Frame(frame) } else { Way::Trap }
+            Choice::Frame(thread) => Way::Frame(self.prepare(vcpu, thread)),
+            Choice::Trap(thread) => {
+                self.prepare(vcpu, thread);
+                Way::Trap
             }
         };
         self.machine.flush_stale();
@@ -375,8 +366,12 @@ impl Kernel {
     }
 }
 
-/// Leaves the kernel.
-fn leave(vcpu: &Vcpu, way: Way) -> ! {
+/// Leaves the kernel to whoever is next.
+fn go_on(kernel: &'static mut Kernel) -> ! {
+    let vcpu = Vcpu::current();
+    let (way, free) = (kernel.settle(vcpu), kernel.left());
+    // SAFETY: whoever comes here took it, and the kernel is not used below.
+    unsafe { KERNEL.free(free) };
     match way {
         // SAFETY: the stack holds nothing that is needed again; events are set up.
         Way::Idle => unsafe { entry::idle() },

@@ -232,6 +232,8 @@ pub fn bind(channel: u32, vcpu: u16) {
 }
 
 /// Makes another vCPU enter the kernel, if it runs yet.
+#[cold]
+#[inline(never)]
 pub fn wake(vcpu: &Vcpu) {
     let channel = vcpu.wake.load(Ordering::Acquire);
     if channel != 0 {
