@@ -295,4 +295,10 @@ crate::interface! {
     /// (Manager.) Lets a stopped thread go on where it was stopped: a call that it had in flight answers `Cancelled`, a wait
     /// ends with bit 62. `Invalid` if it was never started or is not stopped.
     33 now fn thread_resume(server: u16) -> ();
+    /// Makes a candidate in a slot that has a server (`Busy`: and a candidate), with room for `handles` handles (at least 2).
+    /// Until its commit it reaches the kernel and the supervisor alone, has no inbox, and cannot write shared memory.
+    34 now fn server_candidate(slot: u16, handles: u16) -> u16;
+    /// Puts a candidate in the place of its slot's server, both of them waiting for the supervisor's answer; returns the old
+    /// server, which never runs again. Callers, tokens, bits, ports and the timer are the slot's, and stay.
+    35 now fn server_commit(server: u16) -> u16;
 }

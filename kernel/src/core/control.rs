@@ -18,6 +18,7 @@ use super::quota::Holdings;
 use super::slot::{SUPERVISOR, Slot};
 use super::space::Mapping;
 use super::table::{Number, RegionId, SlotId, ThreadId};
+use super::thread::Life;
 
 type Result<T, E = Error> = core::result::Result<T, E>;
 
@@ -66,10 +67,11 @@ impl<H: Hardware> Kernel<'_, '_, H> {
         })
     }
 
-    /// A live server that the handle reaches.
+    /// A server that the handle reaches: for a manager, one that fills its slot.
     fn server(&self, raw: u16) -> Result<ThreadId> {
         self.reached(self.core.live_server(raw), |manager, server| {
-            self.core.manages(manager, self.core.threads[server].own)
+            let thread = &self.core.threads[server];
+            thread.life == Life::Live && self.core.manages(manager, thread.own)
         })
     }
 
@@ -156,6 +158,18 @@ impl<H: Hardware> control::Server for Kernel<'_, '_, H> {
         self.whole()?;
         let slot = self.core.configured_slot(slot)?;
         self.core.server_create(self.hardware, slot, handles).map(|server| server.0)
+    }
+
+    fn server_candidate(&mut self, _: Badge, slot: u16, handles: u16) -> Result<u16> {
+        self.whole()?;
+        let slot = self.core.configured_slot(slot)?;
+        self.core.server_candidate(self.hardware, slot, handles).map(|server| server.0)
+    }
+
+    fn server_commit(&mut self, _: Badge, server: u16) -> Result<u16> {
+        self.whole()?;
+        let server = self.core.live_server(server)?;
+        self.core.server_commit(self.hardware, server).map(|old| old.0)
     }
 
     fn server_destroy(&mut self, _: Badge, server: u16) -> Result<bool> {
@@ -282,7 +296,7 @@ impl<H: Hardware> control::Server for Kernel<'_, '_, H> {
     fn handle_revoke(&mut self, _: Badge, server: u16, index: u16) -> Result<()> {
         self.whole()?;
         let server = self.core.live_server(server)?;
-        let handle = self.core.handle_mut(server, u64::from(index)).ok_or(Error::Invalid)?;
+        let handle = self.core.held_mut(server, index).ok_or(Error::Invalid)?;
         *handle = Handle::default();
         Ok(())
     }

@@ -80,12 +80,20 @@ impl Target {
 }
 
 impl Core<'_> {
-    /// An entry of a thread's table; `None` beyond its end.
+    /// An entry of a thread's table that it reaches; `None` beyond the last of those.
     pub(super) fn handle_mut(&mut self, thread: ThreadId, index: u64) -> Option<&mut Handle> {
-        let thread = &self.threads[thread];
-        let index = u16::try_from(index).ok().filter(|index| *index < thread.handles_count)?;
-        let index = clamp(index, thread.handles_count);
-        self.handles.get_mut(usize::try_from(thread.handles + u32::from(index)).ok()?)
+        self.entry_mut(thread, index, self.threads[thread].handles_count)
+    }
+
+    /// An entry of a thread's table, whether it reaches it or not; `None` beyond its end.
+    pub(super) fn held_mut(&mut self, thread: ThreadId, index: u16) -> Option<&mut Handle> {
+        self.entry_mut(thread, u64::from(index), self.threads[thread].handles_held)
+    }
+
+    fn entry_mut(&mut self, thread: ThreadId, index: u64, count: u16) -> Option<&mut Handle> {
+        let index = u16::try_from(index).ok().filter(|index| *index < count)?;
+        let at = self.threads[thread].handles + u32::from(clamp(index, count));
+        self.handles.get_mut(usize::try_from(at).ok()?)
     }
 
     /// A copy of an entry of a thread's table.
@@ -106,7 +114,7 @@ impl Core<'_> {
         let bits = if kind == HandleKind::Own { 0 } else { bits };
         let badge = if kind == HandleKind::Wire { target.badge } else { 0 };
         let handle = Handle { badge, bits, ..Handle::new(kind, rights, target.object) };
-        *self.handle_mut(server, u64::from(index)).ok_or(Error::Invalid)? = handle;
+        *self.held_mut(server, index).ok_or(Error::Invalid)? = handle;
         Ok(())
     }
 
@@ -161,11 +169,11 @@ impl Core<'_> {
                 return None;
             }
             let blocking = self.threads.iter().find(|thread| {
-                let last = thread.handles + u32::from(thread.handles_count);
+                let last = thread.handles + u32::from(thread.handles_held);
                 thread.life != Life::Free && thread.handles < end && start < last
             });
             match blocking {
-                Some(thread) => start = thread.handles + u32::from(thread.handles_count),
+                Some(thread) => start = thread.handles + u32::from(thread.handles_held),
                 None => return Some(start),
             }
         }
@@ -173,8 +181,8 @@ impl Core<'_> {
 
     /// Empties a table.
     pub(super) fn handles_clear(&mut self, server: ThreadId) {
-        for index in 0..self.threads[server].handles_count {
-            if let Some(handle) = self.handle_mut(server, u64::from(index)) {
+        for index in 0..self.threads[server].handles_held {
+            if let Some(handle) = self.held_mut(server, index) {
                 *handle = Handle::default();
             }
         }

@@ -139,6 +139,9 @@ pub trait Hardware {
         server: u16,
         address: u64,
     ) -> Result<Option<(u64, Frame, Access)>, u64>;
+    /// Whether pages of the shared memory ([`abi::layout::SHARED`]) are writable in a space as they were mapped (this is so at
+    /// first), or none of those that are mapped so far. It holds when the call returns.
+    fn space_shared(&mut self, server: u16, writable: bool);
     /// Frees the (empty) tables of a space, a bounded number at a time; true when all are freed.
     fn space_destroy(&mut self, server: u16) -> bool;
     /// Sets the registers of a thread to the start state: zero but for these.

@@ -25,6 +25,7 @@ pub mod schedule;
 mod server;
 pub mod slot;
 mod space;
+mod swap;
 pub mod table;
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,18 @@ impl Core<'_> {
         if self.slots[slot].server != ThreadId::NONE || handles == 0 {
             return Err(Error::Invalid);
         }
+        let id = self.server_new(hardware, slot, handles)?;
+        self.slots[slot].server = id;
+        Ok(id)
+    }
+
+    /// Makes an empty server for a slot.
+    pub(super) fn server_new(
+        &mut self,
+        hardware: &mut impl Hardware,
+        slot: SlotId,
+        handles: u16,
+    ) -> Result<ThreadId, Error> {
         let free = |id: &ThreadId| self.threads[*id].life == Life::Free;
         let id = self.threads.numbers().find(free).ok_or(Error::Exhausted)?;
         let first = self.handles_gap(handles).ok_or(Error::Exhausted)?;
@@ -41,13 +53,13 @@ impl Core<'_> {
             inbox: slot,
             handles: first,
             handles_count: handles,
+            handles_held: handles,
             vcpu: slot_of.vcpu,
             priority: slot_of.priority,
             life: Life::Live,
             tables: 1,
             ..Thread::default()
         };
-        self.slots[slot].server = id;
         if let Some(own) = self.handle_mut(id, 0) {
             *own = Handle::new(HandleKind::Own, CALL, 0);
         }
@@ -86,9 +98,10 @@ impl Core<'_> {
         id: ThreadId,
     ) -> Result<bool, Error> {
         match self.threads[id].life {
-            Life::Live if id.0 != SUPERVISOR_SERVER => self.detach(hardware, id),
             Life::Dying => {}
-            _ => return Err(Error::Invalid),
+            Life::Free => return Err(Error::Invalid),
+            _ if id.0 == SUPERVISOR_SERVER => return Err(Error::Invalid),
+            Life::Live | Life::Candidate | Life::Retired => self.detach(hardware, id),
         }
         if !self.is_off_processors(id)
             || !self.unmap_some(hardware, id)
@@ -96,9 +109,9 @@ impl Core<'_> {
         {
             return Ok(false);
         }
-        let Thread { token, own, tables, handles_count, .. } = self.threads[id];
+        let Thread { token, own, tables, handles_held, .. } = self.threads[id];
         self.release(own, ObjectKind::Server, 1);
-        self.release(own, ObjectKind::Handle, u32::from(handles_count));
+        self.release(own, ObjectKind::Handle, u32::from(handles_held));
         self.release(own, ObjectKind::Table, tables);
         self.threads[id] = Thread { token, ..Thread::default() };
         Ok(true)
@@ -108,6 +121,15 @@ impl Core<'_> {
     fn detach(&mut self, hardware: &mut impl Hardware, id: ThreadId) {
         self.stop(hardware, id);
         let slot = self.threads[id].own;
+        if self.slots[slot].server == id {
+            self.vacate(hardware, slot);
+        }
+        self.handles_clear(id);
+        self.threads[id].life = Life::Dying;
+    }
+
+    /// A slot's server goes, and nobody comes.
+    fn vacate(&mut self, hardware: &mut impl Hardware, slot: SlotId) {
         if self.slots[slot].state == SlotState::Up {
             self.set_state(slot, SlotState::Down);
             self.reset(hardware, slot);
@@ -115,8 +137,6 @@ impl Core<'_> {
         // Nobody is left who could answer these.
         self.fail_taken(hardware, slot, Status::Restarted);
         self.slots[slot].server = ThreadId::NONE;
-        self.handles_clear(id);
-        self.threads[id].life = Life::Dying;
     }
 
     fn is_off_processors(&self, id: ThreadId) -> bool {
@@ -148,7 +168,8 @@ impl Core<'_> {
         id: ThreadId,
         (rip, rsp, argument): (u64, u64, u64),
     ) -> Result<(), Error> {
-        if self.threads[id].state != State::Stopped || !self.is_off_processors(id) {
+        let Thread { state, life, .. } = self.threads[id];
+        if state != State::Stopped || life == Life::Retired || !self.is_off_processors(id) {
             return Err(Error::Invalid);
         }
         if rip >= USER_END || rsp > USER_END {
@@ -172,8 +193,9 @@ impl Core<'_> {
         hardware: &mut impl Hardware,
         id: ThreadId,
     ) -> Result<(), Error> {
-        let Thread { state, begun, inbox, own, .. } = self.threads[id];
-        if state != State::Stopped || !begun || !self.is_off_processors(id) {
+        let Thread { state, begun, inbox, own, life, .. } = self.threads[id];
+        let fills = life == Life::Live;
+        if state != State::Stopped || !begun || !fills || !self.is_off_processors(id) {
             return Err(Error::Invalid);
         }
         let thread = &mut self.threads[id];
@@ -231,7 +253,10 @@ impl Core<'_> {
     /// The server, if it exists and is not being taken apart.
     pub(super) fn live_server(&self, raw: u16) -> Result<ThreadId, Error> {
         let id = self.threads.check(raw).ok_or(Error::Invalid)?;
-        if self.threads[id].life == Life::Live { Ok(id) } else { Err(Error::Invalid) }
+        match self.threads[id].life {
+            Life::Live | Life::Candidate | Life::Retired => Ok(id),
+            Life::Free | Life::Dying => Err(Error::Invalid),
+        }
     }
 }
 

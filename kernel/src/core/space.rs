@@ -10,6 +10,7 @@ use abi::layout::{PAGE, USER_END};
 use super::Core;
 use super::hardware::{Frame, Hardware};
 use super::table::{RegionId, SlotId, ThreadId};
+use super::thread::Life;
 
 /// Pages to be mapped.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +58,9 @@ impl Core<'_> {
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => return Ok(done),
                 Ok(()) => {}
+            }
+            if self.threads[server].life == Life::Candidate {
+                hardware.space_shared(server.0, false);
             }
         }
         Ok(count)

@@ -79,6 +79,10 @@ pub enum Life {
     Live = 1,
     /// It is being taken apart.
     Dying = 2,
+    /// It exists, and is to take the place of its slot's server.
+    Candidate = 3,
+    /// Another took its place; it never runs again.
+    Retired = 4,
 }
 
 /// Why a thread was stopped.
@@ -128,7 +132,7 @@ pub struct Thread {
     pub inbox: SlotId,
     /// First entry of its handle table.
     pub handles: u32,
-    /// Number of entries.
+    /// Number of entries that it reaches.
     pub handles_count: u16,
     /// vCPU that it is pinned to.
     pub vcpu: u16,
@@ -146,6 +150,8 @@ pub struct Thread {
     pub begun: bool,
     /// Badge of the wire that it called through.
     pub badge: u32,
+    /// Number of entries that its table has.
+    pub handles_held: u16,
     /// Calls made.
     pub calls: u64,
     /// Calls taken.
@@ -206,6 +212,7 @@ impl Default for Thread {
             inbox: SlotId::NONE,
             handles: 0,
             handles_count: 0,
+            handles_held: 0,
             vcpu: 0,
             state: State::Stopped,
             priority: 0,

@@ -7,7 +7,7 @@ use abi::trap::BIT_TIMER;
 
 use super::Core;
 use super::hardware::{Hardware, Vcpu};
-use super::table::{Number, ThreadId, VcpuId};
+use super::table::{Number, SlotId, ThreadId, VcpuId};
 
 impl Core<'_> {
     /// The vCPU's timer fired (it is no longer armed).
@@ -50,7 +50,8 @@ impl Core<'_> {
         deadline: u64,
     ) {
         self.threads[thread].deadline = 0;
-        if deadline == 0 {
+        // Without an inbox there is nothing that a timer could do.
+        if deadline == 0 || self.threads[thread].inbox == SlotId::NONE {
             return;
         }
         if deadline <= hardware.now() {

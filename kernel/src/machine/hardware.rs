@@ -170,6 +170,13 @@ impl Hardware for Machine {
         self.space(server).map_or(Ok(None), |space| space.next(self.tables.view(), address))
     }
 
+    fn space_shared(&mut self, server: u16, writable: bool) {
+        if let Some(space) = self.space(server) {
+            space.share(self.tables.view(), writable);
+            self.stale |= self.facts.vcpus_used > 1 && self.is_loaded_elsewhere(server);
+        }
+    }
+
     fn space_destroy(&mut self, server: u16) -> bool {
         let Some(space) = self.space(server) else { return true };
         let done = space.destroy(&self.kernel, &mut self.tables);

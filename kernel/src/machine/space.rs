@@ -4,7 +4,7 @@
 //! which rights the pages may have; what this keeps is that tables are never lost and never used twice.
 
 use abi::kernel::control::Access;
-use abi::layout::{PAGE, USER_END};
+use abi::layout::{PAGE, SHARED, USER_END};
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::mapper::MappedPageTable;
 use x86_64::structures::paging::{Mapper, Page, PageTable, PageTableFlags, PhysFrame, Size4KiB};
@@ -114,6 +114,19 @@ impl Space {
         let (_, flush) = self.mapper(view).unmap(page(address)).ok()?;
         flush.flush();
         Some(found)
+    }
+
+    /// Says whether what is mapped in the shared memory can be written at all. All of it hangs under one entry. The space is not
+    /// loaded on the current vCPU: entering it empties the translation buffer.
+    pub fn share(self, view: View, writable: bool) {
+        // SAFETY: the top table is in the pool; only one reference to it is alive at a time.
+        let top = unsafe { view.table(self.top) };
+        let entry = &mut top[VirtAddr::new_truncate(SHARED).p4_index()];
+        let mut flags = entry.flags();
+        if flags.contains(PageTableFlags::PRESENT) {
+            flags.set(PageTableFlags::WRITABLE, writable);
+            entry.set_flags(flags);
+        }
     }
 
     /// What is mapped at an address, or the number of tables that are missing there.

@@ -106,7 +106,7 @@ fn states_and_queues_agree(core: &Core<'_>) {
         if state == State::Running {
             assert_eq!(core.vcpus[VcpuId(core.threads[thread].vcpu)].current, thread);
         }
-        if core.threads[thread].life != Life::Live {
+        if !matches!(core.threads[thread].life, Life::Live | Life::Candidate) {
             assert_eq!(state, State::Stopped, "{thread:?} is no server any more");
         }
     }
@@ -149,7 +149,7 @@ fn parked_threads_wait(core: &Core<'_>) {
 
 fn live<'c>(core: &'c Core<'_>) -> impl Iterator<Item = (ThreadId, &'c Thread)> {
     let all = core.threads.numbers().map(|id| (id, &core.threads[id]));
-    all.filter(|(_, thread)| thread.life == Life::Live)
+    all.filter(|(_, thread)| matches!(thread.life, Life::Live | Life::Candidate))
 }
 
 /// The slot whose server a thread waits for.
@@ -290,7 +290,7 @@ fn tables(core: &Core<'_>, model: &Model) {
     let mut covered = BTreeSet::new();
     for id in servers {
         let thread = &core.threads[ThreadId(id)];
-        for index in 0..u32::from(thread.handles_count) {
+        for index in 0..u32::from(thread.handles_held) {
             assert!(covered.insert(thread.handles + index), "two tables overlap");
         }
     }

@@ -50,7 +50,7 @@ fn of_servers(core: &Core<'_>, model: &Model, found: &mut Found) {
             assert_eq!(thread.tables, tables, "tables of {id:?}");
         }
         add(found, thread.own, ObjectKind::Server, 1);
-        add(found, thread.own, ObjectKind::Handle, u32::from(thread.handles_count));
+        add(found, thread.own, ObjectKind::Handle, u32::from(thread.handles_held));
         add(found, thread.own, ObjectKind::Table, thread.tables);
     }
 }

@@ -26,5 +26,6 @@ mod random_memory;
 mod running;
 mod servers;
 mod steps;
+mod swap;
 mod tokens;
 mod world;

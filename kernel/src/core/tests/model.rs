@@ -19,6 +19,8 @@ pub struct Model {
     /// Spaces whose tables are there: a table for each 2 MiB that was ever mapped, and one at the top.
     pub tables: BTreeMap<u16, BTreeSet<u64>>,
     pub tables_left: usize,
+    /// Spaces whose shared memory cannot be written.
+    pub read_only: BTreeSet<u16>,
     pub clean: BTreeSet<u32>,
     pub copied: Vec<(Frame, Frame, u16)>,
     pub indexes: BTreeMap<u32, Vec<u32>>,
@@ -115,6 +117,14 @@ impl Hardware for Model {
         };
         let limit = address + (1 << 40);
         if *at < limit { Ok(Some((*at, *frame, *access))) } else { Err(limit) }
+    }
+
+    fn space_shared(&mut self, server: u16, writable: bool) {
+        if writable {
+            self.read_only.remove(&server);
+        } else {
+            self.read_only.insert(server);
+        }
     }
 
     fn space_destroy(&mut self, server: u16) -> bool {
