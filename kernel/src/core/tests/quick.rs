@@ -417,7 +417,14 @@ fn known(thread: &Thread) -> impl PartialEq + core::fmt::Debug {
     (
         (thread.space, thread.token, thread.payer, in_flight.then_some(thread.callee)),
         (thread.own, thread.inbox),
-        (thread.handles, thread.handles_count, thread.handles_held, thread.vcpu, thread.state, thread.priority),
+        (
+            thread.handles,
+            thread.handles_count,
+            thread.handles_held,
+            thread.vcpu,
+            thread.state,
+            thread.priority,
+        ),
         (thread.saved, thread.life, listed.then_some(thread.next), calls.then_some(thread.badge)),
         (thread.calls, thread.taken, thread.deadline, thread.cursor, thread.pages, thread.fault),
     )
