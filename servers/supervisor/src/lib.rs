@@ -27,6 +27,7 @@ pub mod load;
 pub mod overrides;
 mod serve;
 pub mod supervisor;
+mod vcpus;
 
 pub use boot::boot;
 pub use host::Host;
