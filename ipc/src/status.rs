@@ -51,6 +51,8 @@ pub struct SlotStatus {
     pub state: State,
     /// Priority; higher runs first.
     pub priority: u8,
+    /// vCPU that it lives on.
+    pub vcpu: u16,
     /// How often it was started again.
     pub restarts: u32,
     /// Memory mapped, in pages of 4 KiB.
@@ -67,6 +69,17 @@ pub struct SlotStatus {
     pub granted: u64,
     /// What the slot holds of each kind of object, by [`abi::kernel::control::ObjectKind`], and the most that it may hold.
     pub held: [(u32, u32); OBJECT_KINDS.len()],
+}
+
+/// How a lock was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Contention {
+    /// How often at once.
+    pub at_once: u64,
+    /// How often after a wait.
+    pub waited: u64,
+    /// How often another vCPU was let run meanwhile.
+    pub yields: u64,
 }
 
 /// The whole system.
@@ -90,6 +103,10 @@ pub struct Snapshot {
     pub kernel: u64,
     /// Interrupts taken for events and timers.
     pub upcalls: u64,
+    /// How the kernel's lock was taken, but for the quick path.
+    pub lock: Contention,
+    /// How often the translation buffers of all vCPUs were emptied at once.
+    pub flushes: u64,
     /// The servers, by slot number.
     pub servers: Vec<SlotStatus>,
 }

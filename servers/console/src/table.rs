@@ -5,16 +5,17 @@ use alloc::string::{String, ToString};
 use core::fmt::Write;
 
 use abi::kernel::control::{NO_LIMIT, OBJECT_KINDS};
-use ipc::status::{SlotStatus, Snapshot, State};
+use ipc::status::{Contention, SlotStatus, Snapshot, State};
 
 /// One line for each server.
 pub fn servers(snapshot: &Snapshot, out: &mut String) {
     let _ = writeln!(
         out,
-        "{:<16} {:<9} {:>4} {:>8} {:>10} {:>16} {:>10} {:>10} {:>8}",
+        "{:<16} {:<9} {:>4} {:>4} {:>8} {:>10} {:>16} {:>10} {:>10} {:>8}",
         "NAME",
         "STATE",
         "PRIO",
+        "VCPU",
         "MEMORY",
         "CPU ms",
         "PAID/GRANTED ms",
@@ -25,10 +26,11 @@ pub fn servers(snapshot: &Snapshot, out: &mut String) {
     for server in &snapshot.servers {
         let _ = writeln!(
             out,
-            "{:<16} {:<9} {:>4} {:>6} K {:>10} {:>16} {:>10} {:>10} {:>8}",
+            "{:<16} {:<9} {:>4} {:>4} {:>6} K {:>10} {:>16} {:>10} {:>10} {:>8}",
             server.name,
             state(server.state),
             server.priority,
+            server.vcpu,
             server.pages * 4,
             server.cpu / 1_000_000,
             account(server),
@@ -43,6 +45,12 @@ pub fn servers(snapshot: &Snapshot, out: &mut String) {
         snapshot.memory * 4,
         snapshot.free * 4,
         snapshot.kernel * 4
+    );
+    let Contention { at_once, waited, yields } = snapshot.lock;
+    let _ = writeln!(
+        out,
+        "kernel lock: {at_once} times at once, {waited} times after a wait, {yields} yields; {} flushes",
+        snapshot.flushes
     );
 }
 

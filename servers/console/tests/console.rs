@@ -23,6 +23,7 @@ fn server(name: &str, state: State, restarts: u32) -> SlotStatus {
         name: name.into(),
         state,
         priority: 50,
+        vcpu: 0,
         restarts,
         pages: 25,
         cpu: 3_000_000,
@@ -48,6 +49,8 @@ impl Operator for Asked {
             free: 1000,
             kernel: 200,
             upcalls: 1000,
+            lock: ipc::status::Contention::default(),
+            flushes: 0,
             servers: vec![server("supervisor", State::Running, 0), server("httpd", State::Down, 2)],
         })
     }
@@ -199,12 +202,13 @@ fn commands_are_echoed_and_done() {
 fn ps_shows_every_server() {
     let seen = Bench::new().kind("ps\r");
     let lines: Vec<&str> = seen.lines().collect();
-    assert!(lines[1].starts_with("NAME             STATE     PRIO"));
+    assert!(lines[1].starts_with("NAME             STATE     PRIO VCPU"));
     assert_eq!(
         lines[3],
-        "httpd            down        50    100 K          3             5/20          7          9        2"
+        "httpd            down        50    0    100 K          3             5/20          7          9        2"
     );
     assert_eq!(lines[4], "memory: 16384 K, of which 4000 K free and 800 K kernel");
+    assert_eq!(lines[5], "kernel lock: 0 times at once, 0 times after a wait, 0 yields; 0 flushes");
 }
 
 #[test]

@@ -70,6 +70,7 @@ mod tests {
             name: name.into(),
             state: State::Running,
             priority: 1,
+            vcpu: 0,
             restarts: 0,
             pages: 1,
             cpu,
@@ -89,6 +90,8 @@ mod tests {
             free: 0,
             kernel: 0,
             upcalls: 1000,
+            lock: ipc::status::Contention::default(),
+            flushes: 0,
             servers: vec![server("idle", 1), server("busy<", 900), server("some", 30)],
         };
         let page = front(&Facts { snapshot: &snapshot, title: "Other", has_files: false });

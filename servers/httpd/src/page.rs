@@ -200,10 +200,13 @@ mod tests {
             free: 1024,
             kernel: 100,
             upcalls: 1000,
+            lock: ipc::status::Contention::default(),
+            flushes: 0,
             servers: vec![SlotStatus {
                 name: "httpd\"".into(),
                 state: State::Waiting,
                 priority: 40,
+                vcpu: 0,
                 restarts: 2,
                 pages: 200,
                 cpu: 1_500_000,

@@ -21,6 +21,7 @@ use crate::links;
 use crate::load::{facts, install, map_shared};
 use crate::overrides;
 use crate::supervisor::{Place, State, Supervisor};
+use crate::vcpus;
 
 /// Checks the boot image, makes what the system's table asks for, and starts every server, the most urgent first.
 ///
@@ -34,8 +35,9 @@ pub fn boot<'a, T: Traps, H: Host>(
 ) -> Result<Supervisor<'a, T, H>, String> {
     let kernel = Kernel::new(traps);
     map_clock(&kernel).map_err(|refused| Refusal::Kernel("the clock", refused).to_string())?;
-    let (header, system) = check::decode(image).map_err(|refusal| refusal.to_string())?;
+    let (header, mut system) = check::decode(image).map_err(|refusal| refusal.to_string())?;
     check::images(image, &system).map_err(|refusal| refusal.to_string())?;
+    let moved = vcpus::place(&kernel, &mut system);
     configure(&kernel, &system).map_err(|refusal| refusal.to_string())?;
     let regions = regions(&kernel, &system).map_err(|refusal| refusal.to_string())?;
     let places = places(&kernel, &system, command_line);
@@ -58,6 +60,10 @@ pub fn boot<'a, T: Traps, H: Host>(
     supervisor.own_wires().map_err(|refusal| refusal.to_string())?;
     supervisor.start_all()?;
     supervisor.tell_strangers(command_line);
+    if !moved.is_empty() {
+        let names = moved.join(", ");
+        supervisor.tell_all(format_args!("on vCPU 0, as the domain has none for them: {names}"));
+    }
     Ok(supervisor)
 }
 

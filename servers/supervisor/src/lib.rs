@@ -28,6 +28,7 @@ mod managers;
 pub mod overrides;
 mod serve;
 pub mod supervisor;
+mod vcpus;
 
 pub use boot::boot;
 pub use host::Host;

@@ -136,6 +136,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         let (version, domain, vcpus, memory, free) =
             self.kernel.control.domain_info(0).unwrap_or_default();
         let (kernel, entry, upcalls, ..) = self.kernel.control.domain_info(1).unwrap_or_default();
+        let (_, at_once, waited, yields, flushes) =
+            self.kernel.control.domain_info(2).unwrap_or_default();
         let servers: Vec<SlotStatus> =
             (0..self.places.len() as u16).filter_map(|slot| self.state_of(slot)).collect();
         Snapshot {
@@ -148,6 +150,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             free,
             kernel,
             upcalls,
+            lock: status::Contention { at_once, waited, yields },
+            flushes,
             servers,
         }
     }
@@ -167,6 +171,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             name: slot.name.clone(),
             state: if number == 0 { status::State::Running } else { told(place.state, state) },
             priority: slot.priority,
+            vcpu: slot.vcpu,
             restarts: place.starts,
             pages,
             cpu,

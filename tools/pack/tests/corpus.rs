@@ -145,3 +145,16 @@ fn an_image_that_is_a_page_too_long_is_refused() {
     image.resize(image.len() + 4096, 0);
     assert!(!is_whole(&image));
 }
+
+#[test]
+fn servers_that_talk_stay_together_and_others_are_spread() {
+    let images = Images::new("spread");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/spread.toml");
+    let packed = images.pack(&manifest).unwrap();
+    assert!(packed.warnings.is_empty());
+    let place = |slot: &ipc::system::Slot| (slot.name.clone(), slot.vcpu);
+    let places: Vec<(String, u16)> = packed.system.slots.iter().map(place).collect();
+    let expected = [("supervisor", 0), ("server", 1), ("client", 1), ("idle", 0)];
+    assert_eq!(places, expected.map(|(name, vcpu)| (name.to_owned(), vcpu)));
+    assert_eq!(packed.vcpus, 2);
+}

@@ -43,11 +43,15 @@ impl Machine {
         Self { cpus: 1, cpu, counts: true, ..self }
     }
 
-    /// The same, with a processor for each of so many vCPUs, unless it has only one at all.
+    /// The same, for a domain of so many vCPUs: a processor for each, and each with a thread of its own, or no two would ever
+    /// run at once. A machine that counts instructions stays as it is.
     #[must_use]
-    pub fn with_at_least(self, vcpus: u32) -> Self {
-        let cpus = if self.counts { self.cpus } else { self.cpus.max(vcpus) };
-        Self { cpus, ..self }
+    pub fn for_vcpus(self, vcpus: u32) -> Self {
+        if self.counts || vcpus < 2 {
+            return self;
+        }
+        let accel = self.accel.replace("thread=single", "thread=multi");
+        Self { cpus: self.cpus.max(vcpus), accel, ..self }
     }
 
     fn options(&self, machine: &str) -> Vec<String> {
@@ -146,6 +150,14 @@ mod tests {
     fn value<'a>(line: &'a [String], option: &str) -> &'a str {
         let at = line.iter().position(|word| word == option).unwrap();
         &line[at + 1]
+    }
+
+    #[test]
+    fn vcpus_run_at_once_where_there_are_several() {
+        assert_eq!(machine().for_vcpus(1), machine());
+        let four = machine().for_vcpus(4);
+        assert_eq!((four.cpus, four.accel.as_str()), (4, "tcg,thread=multi"));
+        assert_eq!(machine().counting().for_vcpus(4), machine().counting());
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Direct {
             symlink(target, run.join(name)).context("link", run.join(name))?;
         }
         let mut qemu = Tree::at(cache.tree()).qemu()?;
-        let machine = boot.machine.clone().with_at_least(boot.vcpus);
+        let machine = boot.machine.clone().for_vcpus(boot.vcpus);
         let xen = format!("dom0_max_vcpus={} {}", boot.vcpus, boot.xen);
         qemu.args(command::direct(&machine, &xen, boot.arguments, boot.image.is_some()));
         qemu.current_dir(&run).stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);

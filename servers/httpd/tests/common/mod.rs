@@ -70,6 +70,7 @@ impl status::Server for Mirror {
             name: name.into(),
             state: State::Waiting,
             priority,
+            vcpu: 0,
             restarts: 0,
             pages: 100,
             cpu: 1_000_000,
@@ -89,6 +90,8 @@ impl status::Server for Mirror {
             free: 1000,
             kernel: 90,
             upcalls: 1000,
+            lock: ipc::status::Contention::default(),
+            flushes: 0,
             servers: vec![server("httpd", 40), server("net", 60), server("fs", 50)],
         };
         snapshot.write(self.0).ok_or(status::Error::TooLarge)

@@ -322,10 +322,10 @@ impl Server for Fake {
         Ok(())
     }
     fn domain_info(&mut self, _: Badge, set: u8) -> Result<(u64, u64, u64, u64, u64)> {
-        Ok(if set == 0 {
-            (4 << 16 | 20, 7, 1, 4096, u64::from(self.free))
-        } else {
-            (90, 1000, 0, 0, 0)
+        Ok(match set {
+            0 => (4 << 16 | 20, 7, 1, 4096, u64::from(self.free)),
+            1 => (90, 1000, 0, 0, 0),
+            _ => (1, 100, 20, 3, 0),
         })
     }
     fn domain_shutdown(&mut self, _: Badge, reason: Shutdown) -> Result<()> {

@@ -52,7 +52,8 @@ pub struct Scenario {
     pub arguments: String,
     /// A word that is added to them for a second run.
     pub again: Option<String>,
-    /// vCPUs of the domain; what the system's manifest says by default.
+    /// vCPUs that the system is packed for; what its manifest says by default.
+    #[serde(skip)]
     pub vcpus: Option<u32>,
     /// One run more for each of these numbers of vCPUs.
     #[serde(default)]

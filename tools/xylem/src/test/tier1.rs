@@ -15,8 +15,8 @@ use crate::failure::{Context, Failure, Result};
 use crate::system::{self, Packed};
 use crate::ui::Screen;
 
-/// The systems of the scenarios, by name.
-type Systems<'s> = BTreeMap<&'s str, Result<Packed>>;
+/// The systems of the scenarios, by name and by the number of vCPUs that they are packed for, if it is not the manifest's.
+type Systems<'s> = BTreeMap<(&'s str, Option<u32>), Result<Packed>>;
 
 /// Most scenarios at a time: each takes a processor and 512 MiB.
 const AT_A_TIME: usize = 4;
@@ -46,11 +46,33 @@ pub fn run(filter: Option<&str>, fast: bool) -> Result<Tally> {
 fn pack(scenarios: &[Scenario]) -> Systems<'_> {
     let mut systems = Systems::new();
     for scenario in scenarios {
-        systems.entry(&scenario.system).or_insert_with(|| {
-            system::build_and_pack(&system::find(&scenario.system)?, false, &Silent)
+        systems.entry((&scenario.system, scenario.vcpus)).or_insert_with(|| {
+            let manifest = system::find(&scenario.system)?;
+            match scenario.vcpus {
+                None => system::build_and_pack(&manifest, false, &Silent),
+                Some(vcpus) => widened(&manifest, vcpus),
+            }
         });
     }
     systems
+}
+
+/// Packs a system for another number of vCPUs: its servers are spread over them.
+fn widened(manifest: &Path, vcpus: u32) -> Result<Packed> {
+    let text = std::fs::read_to_string(manifest).context("read", manifest)?;
+    let line = |line: &str| match line.split_once(" = ") {
+        Some(("name", name)) if line.starts_with("name") => {
+            let name = name.trim_matches('"');
+            format!("name = \"{name}-{vcpus}-vcpus\"\nvcpus = {vcpus}\n")
+        }
+        Some(("vcpus", _)) => String::new(),
+        _ => format!("{line}\n"),
+    };
+    let text: String = text.lines().map(line).collect();
+    let folder = tempfile::tempdir().context("create", std::env::temp_dir())?;
+    let file = folder.path().join("widened.toml");
+    std::fs::write(&file, text).context("write", &file)?;
+    system::build_and_pack(&file, false, &Silent)
 }
 
 fn told(scenario: &Scenario, verdict: Result<Option<String>>) -> bool {
@@ -64,7 +86,7 @@ fn told(scenario: &Scenario, verdict: Result<Option<String>>) -> bool {
 
 /// Boots a scenario; what is wrong with it, or nothing.
 fn attempt(cache: &Cache, scenario: &Scenario, systems: &Systems<'_>) -> Result<Option<String>> {
-    let packed = match systems.get(scenario.system.as_str()) {
+    let packed = match systems.get(&(scenario.system.as_str(), scenario.vcpus)) {
         Some(Ok(packed)) => packed,
         Some(Err(error)) => return Ok(Some(error.to_string())),
         None => return Ok(Some(format!("`{}` was not packed", scenario.system))),
@@ -75,7 +97,7 @@ fn attempt(cache: &Cache, scenario: &Scenario, systems: &Systems<'_>) -> Result<
     let mut boot = Boot::of(&packed.kernel);
     boot.image = Some(damaged.as_ref().map_or(&packed.image, |damaged| &damaged.0));
     boot.arguments = &scenario.arguments;
-    boot.vcpus = scenario.vcpus.unwrap_or(packed.vcpus);
+    boot.vcpus = packed.vcpus;
     let mut lines = Vec::new();
     let end = direct::run(cache, &boot, scenario.limit(), |line| lines.push(line.to_owned()))?;
     let Some(reason) = scenario.judge(&lines, End::of(&end)) else { return Ok(None) };

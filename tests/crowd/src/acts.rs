@@ -1,0 +1,23 @@
+//! The acts, by name.
+
+mod flooded;
+mod killed;
+mod lost;
+mod pairs;
+mod restarted;
+mod unmapped;
+
+use crate::stage::Stage;
+
+/// A name and what is played.
+pub type Act = (&'static str, fn(&Stage));
+
+/// All of them.
+pub const ACTS: &[Act] = &[
+    ("killed", killed::play),
+    ("restarted", restarted::play),
+    ("flooded", flooded::play),
+    ("lost", lost::play),
+    ("unmapped", unmapped::play),
+    ("pairs", pairs::play),
+];
