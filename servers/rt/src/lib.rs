@@ -32,7 +32,9 @@ mod start;
 mod trap;
 
 pub use own::{debug, exit, own, timer};
-pub use start::{Boot, begin, begin_root, boot, client, device_page, filled, need, scratch, shared, start};
+pub use start::{
+    Boot, begin, begin_root, boot, client, device_page, filled, need, scratch, shared, start,
+};
 pub use trap::Trap;
 
 /// Makes `$function` (a `fn() -> !`) the server's main, with log lines going to the need `log` of its wiring. A server without

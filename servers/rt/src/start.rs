@@ -6,7 +6,8 @@
 //! it may be referred to.
 
 use abi::layout::{
-    BOOT_IMAGE, BootPage, DEVICE, FILLED, FILLED_END, PAGE, SCRATCH, SCRATCH_PAGES, SHARED, SHARED_END, START,
+    BOOT_IMAGE, BootPage, DEVICE, FILLED, FILLED_END, PAGE, SCRATCH, SCRATCH_PAGES, SHARED,
+    SHARED_END, START,
 };
 use abi::start::{HEADER, Start, WireMemory};
 use abi::wiring::Numbers;
