@@ -23,6 +23,7 @@ pub mod log;
 pub mod loopback;
 pub mod nic;
 pub mod operator;
+pub mod scheduler;
 pub mod serve;
 pub mod socket;
 pub mod state;

@@ -1,9 +1,11 @@
 //! Measures time: what a slot with a budget gets of it, how late a wake-up is, how often an idle domain is interrupted.
 //!
 //! `role` says what: `share` spins below the slot `of` and compares what that paid for with its budget, `wakes` takes its timer
-//! again and again, `idle` waits once. `share` and `idle` end the domain. Figures are printed and only wide bounds are
+//! again and again, `idle` waits once, `weights` judges what a scheduler gives its children. All but `wakes` end the domain. Figures are printed and only wide bounds are
 //! judged: time in an emulator is not what it would be.
 #![cfg_attr(xylem_user, no_std, no_main)]
+
+mod weights;
 
 use abi::Traps;
 use abi::kernel::control::Shutdown;
@@ -12,7 +14,7 @@ use ipc::status::Snapshot;
 use rt::clock::now;
 
 ipc::wiring! {
-    needs { log: ipc::log, status: ipc::status, operator: ipc::operator }
+    needs { log: ipc::log, status: ipc::status, operator: ipc::operator, scheduler: ipc::scheduler optional }
     stack 16;
     heap 64;
 }
@@ -151,6 +153,10 @@ fn run() -> ! {
     match rt::start().config("role") {
         Some("share") => share(),
         Some("wakes") => wakes(),
+        Some("weights") => {
+            weights::judge();
+            end();
+        }
         _ => idle(),
     }
     loop {

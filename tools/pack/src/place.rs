@@ -226,7 +226,8 @@ impl Placer<'_, '_> {
                 slot.manager = Some(manager as u16);
             }
             if let Some(manager) = self.plan.slots.get_mut(manager) {
-                manager.config.push_str(&format!("managed.{at}={}\n", slot.name));
+                let space = Managed::of(slot).space;
+                manager.config.push_str(&format!("managed.{at}={} {space}\n", slot.name));
             }
         }
     }
