@@ -120,7 +120,10 @@ impl Core<'_> {
             return Err(Error::Invalid);
         }
         self.charge(hardware, self.here);
-        self.limits |= budget != 0;
+        if budget != 0 {
+            self.limits = true;
+            self.look_always();
+        }
         self.end_rest(hardware, id);
         let now = hardware.now();
         let account = &mut self.slots[id].account;

@@ -9,7 +9,7 @@ use abi::kernel::control::{Error, HandleKind, MAY_PRINT, SUPERVISOR_SERVER};
 
 use super::Core;
 use super::table::{PortId, SlotId, ThreadId, WindowId, clamp};
-use super::thread::Life;
+use super::thread::{Life, Thread};
 
 /// Right: may be called.
 pub const CALL: u8 = 1;
@@ -82,10 +82,16 @@ impl Target {
 impl Core<'_> {
     /// An entry of a thread's table; `None` beyond its end.
     pub(super) fn handle_mut(&mut self, thread: ThreadId, index: u64) -> Option<&mut Handle> {
-        let thread = &self.threads[thread];
-        let index = u16::try_from(index).ok().filter(|index| *index < thread.handles_count)?;
-        let index = clamp(index, thread.handles_count);
-        self.handles.get_mut(usize::try_from(thread.handles + u32::from(index)).ok()?)
+        let Thread { handles, handles_count, .. } = self.threads[thread];
+        self.handle_at(handles, handles_count, index)
+    }
+
+    /// An entry of a table that begins with entry `first` of the common array and has `count` of them.
+    #[inline(always)]
+    pub(super) fn handle_at(&mut self, first: u32, count: u16, index: u64) -> Option<&mut Handle> {
+        let index = u16::try_from(index).ok().filter(|index| *index < count)?;
+        let index = clamp(index, count);
+        self.handles.get_mut(usize::try_from(first + u32::from(index)).ok()?)
     }
 
     /// A copy of an entry of a thread's table.

@@ -91,6 +91,9 @@ pub fn start(mut boot: Boot<'_>) -> ! {
     if let Err(error) = kernel.core.boot(&mut kernel.machine, &told) {
         panic::refuse(format_args!("{}", error.text()));
     }
+    if audit {
+        kernel.core.look_always();
+    }
     if kernel.prepare_quick(Vcpu::current()) && !slow {
         descriptors::load_quick_syscall();
     }
@@ -164,6 +167,7 @@ fn facts(boot: &Boot<'_>) -> Facts {
 }
 
 /// Runs `work` on the kernel's state.
+#[inline(always)]
 fn with<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
     KERNEL.with(|kernel| match kernel {
         Some(kernel) => work(kernel),
@@ -172,12 +176,18 @@ fn with<R>(work: impl FnOnce(&mut Kernel) -> R) -> R {
 }
 
 /// A thread trapped.
+#[inline(always)]
 pub fn trap() -> ! {
     let vcpu = Vcpu::current();
-    with(|kernel| {
+    let settled = with(|kernel| {
         kernel.enter(vcpu);
         kernel.core.trapped(&mut kernel.machine, vcpu.number());
+        kernel.is_settled(vcpu)
     });
+    if settled {
+        // SAFETY: the thread that trapped goes on, so its space is loaded, and its registers are those of a trap.
+        unsafe { entry::leave_trap(vcpu.quick.registers()) }
+    }
     go_on()
 }
 
@@ -218,10 +228,17 @@ impl Kernel {
         if vcpu.quick.current == vcpu.entered {
             return;
         }
+        vcpu.entered.set(vcpu.quick.current.get());
         if let Some(thread) = vcpu.quick.thread() {
             self.core.switched(vcpu.number(), thread);
             vcpu.space.set(self.machine.space(thread).map_or(0, |space| space.top().as_u64()));
         }
+    }
+
+    /// The thread that trapped goes on, and nothing else is to be done.
+    #[inline(always)]
+    fn is_settled(&self, vcpu: &Vcpu) -> bool {
+        self.core.is_settled() && !channels::any_pending(vcpu)
     }
 
     /// Hands every pending event to the core.
@@ -296,7 +313,7 @@ fn go_on() -> ! {
             Next::Run { thread, resume: Resume::Frame, .. } => {
                 Some((kernel.prepare(vcpu, thread), Way::Frame))
             }
-            Next::Run { thread, resume: Resume::Trap(_), .. } => {
+            Next::Run { thread, resume: Resume::Trap, .. } => {
                 Some((kernel.prepare(vcpu, thread), Way::Trap))
             }
         }
