@@ -145,7 +145,7 @@ impl Pair {
             Some(ThreadId(0)) if !matches!(rax as u8, 1 | 2) => (1, Message::default()),
             Some(_) => (rax, message),
         };
-        let registers = crate::core::hardware::TrapRegisters {
+        let registers = TrapRegisters {
             rax,
             rdi: message.label,
             words: message.words,
