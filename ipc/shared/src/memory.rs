@@ -83,15 +83,24 @@ impl Memory {
 
     /// A copy of the value at `offset`, at any alignment; all zeros when it is not inside.
     #[must_use]
+    #[inline]
     pub fn read<T: FromBytes + IntoBytes>(self, offset: usize) -> T {
         let mut value = T::new_zeroed();
-        self.copy_from(offset, value.as_mut_bytes());
+        if self.expect(offset, size_of::<T>()) {
+            before_load();
+            // SAFETY: inside, so mapped (`new`).
+            unsafe { self.base.read_out(offset, value.as_mut_bytes()) };
+        }
         value
     }
 
     /// Stores `value` at `offset`, at any alignment; nothing happens when it does not fit.
+    #[inline]
     pub fn write<T: IntoBytes + Immutable>(self, offset: usize, value: &T) {
-        self.copy_to(offset, value.as_bytes());
+        if self.expect(offset, size_of::<T>()) {
+            // SAFETY: inside, so mapped (`new`).
+            unsafe { self.base.write_in(offset, value.as_bytes()) };
+        }
     }
 
     /// Copies the bytes at `offset` into all of `to`; zeros when they are not inside.

@@ -81,6 +81,16 @@ impl Raw {
         }
     }
 
+    pub(crate) unsafe fn read_out(self, offset: usize, to: &mut [u8]) {
+        // SAFETY: the caller's.
+        unsafe { self.copy_out(offset, to) };
+    }
+
+    pub(crate) unsafe fn write_in(self, offset: usize, from: &[u8]) {
+        // SAFETY: the caller's.
+        unsafe { self.copy_in(offset, from) };
+    }
+
     pub(crate) unsafe fn copy_in(self, offset: usize, from: &[u8]) {
         let cells = &self.model().bytes[self.at + offset..];
         for (from, cell) in from.iter().zip(cells) {

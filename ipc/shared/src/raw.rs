@@ -85,6 +85,26 @@ impl Raw {
         // SAFETY: mapped (the caller); `In` only reads through the private pointer.
         unsafe { bulk::<In>(self.0.wrapping_add(offset), from.as_ptr().cast_mut(), from.len()) };
     }
+
+    /// As [`Raw::copy_out`], for a length that the compiler knows.
+    ///
+    /// # Safety
+    /// The bytes must be mapped.
+    #[inline(always)]
+    pub(crate) unsafe fn read_out(self, offset: usize, to: &mut [u8]) {
+        // SAFETY: mapped (the caller); `to` is private and as long as said.
+        unsafe { few::<Out>(self.0.wrapping_add(offset), to.as_mut_ptr(), to.len()) };
+    }
+
+    /// As [`Raw::copy_in`], for a length that the compiler knows.
+    ///
+    /// # Safety
+    /// The bytes must be mapped for writing.
+    #[inline(always)]
+    pub(crate) unsafe fn write_in(self, offset: usize, from: &[u8]) {
+        // SAFETY: mapped (the caller); `In` only reads through the private pointer.
+        unsafe { few::<In>(self.0.wrapping_add(offset), from.as_ptr().cast_mut(), from.len()) };
+    }
 }
 
 /// A direction of copying.
@@ -123,6 +143,32 @@ impl Way for In {
 
 /// The unit of the body of a copy: the widest move that every x86-64 has.
 const WIDE: usize = size_of::<__m128i>();
+
+/// Copies `len` bytes; what is a word, or up to eight words, and aligned as such is moved without a search for the widest
+/// unit. Inlined where `len` is known, only one of the ways is left.
+///
+/// # Safety
+/// As for [`bulk`].
+#[inline(always)]
+unsafe fn few<W: Way>(shared: *mut u8, private: *mut u8, len: usize) {
+    let aligned = |unit: usize| shared.addr() & (unit - 1) == 0;
+    match len {
+        // SAFETY: the byte is inside.
+        1 => unsafe { W::one::<u8>(shared, private) },
+        // SAFETY: inside, and aligned as just asked.
+        2 if aligned(2) => unsafe { W::one::<u16>(shared, private) },
+        // SAFETY: as above.
+        4 if aligned(4) => unsafe { W::one::<u32>(shared, private) },
+        8 | 16 | 24 | 32 | 40 | 48 | 56 | 64 if aligned(8) => {
+            for done in (0..len).step_by(8) {
+                // SAFETY: as above; each step is a multiple of eight.
+                unsafe { W::one::<u64>(shared.wrapping_add(done), private.wrapping_add(done)) };
+            }
+        }
+        // SAFETY: the caller's.
+        _ => unsafe { bulk::<W>(shared, private, len) },
+    }
+}
 
 /// Copies `len` bytes: small units up to alignment, wide ones, small ones for the rest.
 ///

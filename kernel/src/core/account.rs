@@ -126,7 +126,10 @@ impl Core<'_> {
                 hardware.kick(Vcpu(vcpu.0));
             }
         }
-        self.limits |= budget != 0;
+        if budget != 0 {
+            self.limits = true;
+            self.look_always();
+        }
         self.end_rest(hardware, id);
         let now = hardware.now();
         let account = &mut self.slots[id].account;

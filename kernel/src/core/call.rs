@@ -30,11 +30,15 @@ impl Core<'_> {
     pub fn trapped(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) {
         let vcpu = self.enter(vcpu);
         let Some(thread) = self.running(vcpu) else { return };
-        self.threads[thread].saved = Saved::Trap;
-        let rax = self.threads[thread].registers.rax;
+        let trapped = &mut self.threads[thread];
+        trapped.saved = Saved::Trap;
+        let rax = trapped.registers.rax;
         let above = rax >> 8;
+        let (first, count) = (trapped.handles, trapped.handles_count);
+        if let [trap::CALL, ..] = rax.to_le_bytes() {
+            return self.trap_call(hardware, thread, (first, count), above);
+        }
         match rax.to_le_bytes() {
-            [trap::CALL, ..] => self.trap_call(hardware, thread, above),
             [trap::REPLY_WAIT, ..] => self.trap_reply_wait(hardware, thread, above),
             [trap::REPLY, ..] => self.trap_reply(hardware, thread, above),
             [trap::NOTIFY, ..] => self.trap_notify(hardware, thread, above),
@@ -42,8 +46,14 @@ impl Core<'_> {
         }
     }
 
-    fn trap_call(&mut self, hardware: &mut impl Hardware, thread: ThreadId, index: u64) {
-        let Some(handle) = self.handle_mut(thread, index) else {
+    fn trap_call(
+        &mut self,
+        hardware: &mut impl Hardware,
+        thread: ThreadId,
+        (first, count): (u32, u16),
+        index: u64,
+    ) {
+        let Some(handle) = self.handle_at(first, count, index) else {
             return self.fault_trap(hardware, thread, FaultKind::BadHandle, index);
         };
         let found = *handle;
@@ -55,8 +65,9 @@ impl Core<'_> {
             }
             HandleKind::Wire if found.rights & CALL != 0 => self.call(hardware, thread, &found),
             HandleKind::Empty => self.finish(thread, Status::Gone),
-            HandleKind::Own | HandleKind::Port | HandleKind::Window | HandleKind::Control => {
-                self.kernel_call(hardware, thread, &found);
+            HandleKind::Own => self.own_call(hardware, thread, found),
+            HandleKind::Port | HandleKind::Window | HandleKind::Control => {
+                self.kernel_call(hardware, thread, index);
             }
             _ => self.fault_trap(hardware, thread, FaultKind::BadHandle, index),
         }
@@ -99,8 +110,9 @@ impl Core<'_> {
 
     /// Ends the current trap of a thread with a status and a message.
     pub(super) fn answer(&mut self, thread: ThreadId, status: Status, message: Message) {
-        let TrapRegisters { rip, rsp, .. } = self.threads[thread].registers;
-        self.threads[thread].registers = TrapRegisters {
+        let registers = &mut self.threads[thread].registers;
+        let TrapRegisters { rip, rsp, .. } = *registers;
+        *registers = TrapRegisters {
             rax: status as u64,
             rdi: message.label,
             words: message.words,

@@ -9,7 +9,7 @@ use abi::kernel::control::{Error, HandleKind, MAY_PRINT, SUPERVISOR_SERVER};
 
 use super::Core;
 use super::table::{PortId, SlotId, ThreadId, WindowId, clamp};
-use super::thread::Life;
+use super::thread::{Life, Thread};
 
 /// Right: may be called.
 pub const CALL: u8 = 1;
@@ -82,18 +82,22 @@ impl Target {
 impl Core<'_> {
     /// An entry of a thread's table that it reaches; `None` beyond the last of those.
     pub(super) fn handle_mut(&mut self, thread: ThreadId, index: u64) -> Option<&mut Handle> {
-        self.entry_mut(thread, index, self.threads[thread].handles_count)
+        let Thread { handles, handles_count, .. } = self.threads[thread];
+        self.handle_at(handles, handles_count, index)
     }
 
     /// An entry of a thread's table, whether it reaches it or not; `None` beyond its end.
     pub(super) fn held_mut(&mut self, thread: ThreadId, index: u16) -> Option<&mut Handle> {
-        self.entry_mut(thread, u64::from(index), self.threads[thread].handles_held)
+        let Thread { handles, handles_held, .. } = self.threads[thread];
+        self.handle_at(handles, handles_held, u64::from(index))
     }
 
-    fn entry_mut(&mut self, thread: ThreadId, index: u64, count: u16) -> Option<&mut Handle> {
+    /// An entry of a table that begins with entry `first` of the common array and has `count` of them.
+    #[inline(always)]
+    pub(super) fn handle_at(&mut self, first: u32, count: u16, index: u64) -> Option<&mut Handle> {
         let index = u16::try_from(index).ok().filter(|index| *index < count)?;
-        let at = self.threads[thread].handles + u32::from(clamp(index, count));
-        self.handles.get_mut(usize::try_from(at).ok()?)
+        let index = clamp(index, count);
+        self.handles.get_mut(usize::try_from(first + u32::from(index)).ok()?)
     }
 
     /// A copy of an entry of a thread's table.

@@ -45,8 +45,9 @@ pub struct TrapRegisters {
 /// How a thread is put back on the vCPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Resume {
-    /// From a trap: these registers, zero in all others, vector registers and flags at their defaults.
-    Trap(TrapRegisters),
+    /// From a trap: the registers that the core keeps for this thread, zero in all others, vector registers and flags at
+    /// their defaults.
+    Trap,
     /// From an interrupt or a fault: the full frame that the machine saved for this thread.
     Frame,
 }

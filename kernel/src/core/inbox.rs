@@ -12,20 +12,21 @@ use super::hardware::{Hardware, TrapRegisters};
 use super::schedule::Place;
 use super::slot::{ATTENTION_BITS, ATTENTION_CALLERS};
 use super::table::{SlotId, ThreadId};
-use super::thread::{Saved, State};
+use super::thread::{Fault, Saved, State};
 
 use abi::kernel::control::SlotState;
 
 impl Core<'_> {
     /// Sets bits and wakes who waits for them. Into a slot that is off: counted and dropped.
     pub(super) fn raise(&mut self, hardware: &mut impl Hardware, slot: SlotId, bits: u64) {
-        if self.slots[slot].state == SlotState::Off {
+        let inbox = &mut self.slots[slot];
+        if inbox.state == SlotState::Off {
             self.lost_notifications += 1;
             return;
         }
         if bits != 0 {
-            self.slots[slot].bits |= bits;
-            self.slots[slot].attention |= ATTENTION_BITS;
+            inbox.bits |= bits;
+            inbox.attention |= ATTENTION_BITS;
             self.wake(hardware, slot);
         }
     }
@@ -40,8 +41,8 @@ impl Core<'_> {
 
     /// Makes the thread that waits at an inbox look at it.
     pub(super) fn wake(&mut self, hardware: &mut impl Hardware, slot: SlotId) {
-        if let Some(thread) = self.slots[slot].parked.some() {
-            self.slots[slot].parked = ThreadId::NONE;
+        let parked = core::mem::replace(&mut self.slots[slot].parked, ThreadId::NONE);
+        if let Some(thread) = parked.some() {
             self.make_ready(hardware, thread, Place::Back);
         }
     }
@@ -91,18 +92,19 @@ impl Core<'_> {
 
     /// Ends a wait with all bits and at most one caller; parks the thread again if there is neither.
     pub(super) fn collect(&mut self, thread: ThreadId) -> bool {
-        let inbox = self.threads[thread].inbox;
-        let caller = self.slots[inbox].first_caller.some();
-        let bits = core::mem::take(&mut self.slots[inbox].bits);
-        self.slots[inbox].attention &= !ATTENTION_BITS;
+        let server = &mut self.threads[thread];
+        let inbox = server.inbox;
+        let slot = &mut self.slots[inbox];
+        let caller = slot.first_caller.some();
+        let bits = core::mem::take(&mut slot.bits);
+        slot.attention &= !ATTENTION_BITS;
         if bits == 0 && caller.is_none() {
             self.park(inbox, thread);
             return false;
         }
-        let TrapRegisters { rip, rsp, .. } = self.threads[thread].registers;
-        self.threads[thread].registers =
-            TrapRegisters { r13: bits, rip, rsp, ..TrapRegisters::default() };
-        self.threads[thread].saved = Saved::Trap;
+        let TrapRegisters { rip, rsp, .. } = server.registers;
+        server.registers = TrapRegisters { r13: bits, rip, rsp, ..TrapRegisters::default() };
+        server.saved = Saved::Trap;
         if let Some(caller) = caller {
             self.unqueue(inbox, caller);
             self.take(thread, caller);
@@ -112,20 +114,19 @@ impl Core<'_> {
 
     /// Hands a caller's call or fault to the thread that serves it, and lets the caller pay.
     fn take(&mut self, thread: ThreadId, caller: ThreadId) {
-        let token = Token::from_bits(self.threads[caller].token);
-        let (kind, badge, message) = match self.threads[caller].state {
+        let from = &mut self.threads[caller];
+        let (token, payer) = (Token::from_bits(from.token), from.payer);
+        let (kind, badge, message) = match from.state {
             State::FaultQueued => {
-                self.threads[caller].state = State::Faulted;
-                (Kind::Fault, u32::from(self.threads[caller].own.0), self.fault_message(caller))
+                from.state = State::Faulted;
+                (Kind::Fault, u32::from(from.own.0), fault_message(caller, from.fault))
             }
             _ => {
-                self.threads[caller].state = State::Awaiting;
-                let registers = &self.threads[caller].registers;
-                let message = Message::new(registers.rdi, registers.words);
-                (Kind::Call, self.threads[caller].badge, message)
+                from.state = State::Awaiting;
+                let message = Message::new(from.registers.rdi, from.registers.words);
+                (Kind::Call, from.badge, message)
             }
         };
-        let payer = self.threads[caller].payer;
         let server = &mut self.threads[thread];
         server.payer = payer;
         server.taken += 1;
@@ -134,14 +135,11 @@ impl Core<'_> {
         server.registers.words = message.words;
         server.registers.r12 = u64::from(badge);
     }
+}
 
-    fn fault_message(&self, thread: ThreadId) -> Message {
-        self.threads[thread].fault.map_or(Message::default(), |fault| {
-            let thread = u64::from(thread.0);
-            Message::new(
-                fault.kind as u64,
-                [thread, fault.address, fault.rip, fault.error, fault.rsp],
-            )
-        })
-    }
+fn fault_message(thread: ThreadId, fault: Option<Fault>) -> Message {
+    fault.map_or(Message::default(), |fault| {
+        let thread = u64::from(thread.0);
+        Message::new(fault.kind as u64, [thread, fault.address, fault.rip, fault.error, fault.rsp])
+    })
 }

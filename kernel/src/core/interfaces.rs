@@ -24,12 +24,40 @@ pub(super) struct Kernel<'k, 'a, H> {
 }
 
 impl Core<'_> {
-    /// Serves a call through a handle to the kernel.
-    pub(super) fn kernel_call(
+    /// Serves a call of a server's own interface.
+    pub(super) fn own_call<H: Hardware>(
         &mut self,
-        hardware: &mut impl Hardware,
+        hardware: &mut H,
         thread: ThreadId,
-        handle: &Handle,
+        handle: Handle,
+    ) {
+        self.served(hardware, thread, handle, |kernel, call| own::dispatch(kernel, call));
+    }
+
+    /// Serves a call through another handle to the kernel.
+    #[inline(never)]
+    pub(super) fn kernel_call<H: Hardware>(
+        &mut self,
+        hardware: &mut H,
+        thread: ThreadId,
+        index: u64,
+    ) {
+        let handle = self.handle_mut(thread, index).copied().unwrap_or_default();
+        self.served(hardware, thread, handle, |kernel, call| match handle.kind() {
+            HandleKind::Port => port::dispatch(kernel, call),
+            HandleKind::Window => window::dispatch(kernel, call),
+            HandleKind::Control => control::dispatch(kernel, call),
+            _ => None,
+        });
+    }
+
+    #[inline(always)]
+    fn served<H: Hardware>(
+        &mut self,
+        hardware: &mut H,
+        thread: ThreadId,
+        handle: Handle,
+        dispatch: impl FnOnce(&mut Kernel<'_, '_, H>, &Call) -> Option<Answer>,
     ) {
         let registers = self.threads[thread].registers;
         let call = Call {
@@ -37,21 +65,10 @@ impl Core<'_> {
             badge: Badge::from_bits(handle.badge),
             message: Message::new(registers.rdi, registers.words),
         };
-        let mut kernel = Kernel {
-            core: self,
-            hardware: &mut *hardware,
-            caller: thread,
-            handle: *handle,
-            fault: None,
-        };
-        let answer = match handle.kind() {
-            _ if handle.rights & CALL == 0 => None,
-            HandleKind::Own => own::dispatch(&mut kernel, &call),
-            HandleKind::Port => port::dispatch(&mut kernel, &call),
-            HandleKind::Window => window::dispatch(&mut kernel, &call),
-            HandleKind::Control => control::dispatch(&mut kernel, &call),
-            _ => None,
-        };
+        let mut kernel =
+            Kernel { core: self, hardware: &mut *hardware, caller: thread, handle, fault: None };
+        let may = handle.rights & CALL != 0;
+        let answer = if may { dispatch(&mut kernel, &call) } else { None };
         match (kernel.fault, answer) {
             (Some((kind, address)), _) => self.fault_trap(hardware, thread, kind, address),
             (None, Some(Answer { message, .. }))
@@ -91,15 +108,8 @@ impl<H: Hardware> own::Server for Kernel<'_, '_, H> {
         if self.handle.rights & DEBUG == 0 {
             return Err(own::Error::NotAllowed);
         }
-        let mut bytes = [0; 32];
-        for (place, byte) in
-            bytes.iter_mut().zip([a, b, c, d].into_iter().flat_map(u64::to_le_bytes))
-        {
-            *place = byte;
-        }
-        match usize::try_from(count).ok().and_then(|count| bytes.get(..count)) {
-            Some(bytes) => self.hardware.debug(bytes),
-            None => self.fault = Some((FaultKind::BadCall, DEBUG_METHOD)),
+        if !print(self.hardware, count, [a, b, c, d]) {
+            self.fault = Some((FaultKind::BadCall, DEBUG_METHOD));
         }
         Ok(())
     }
@@ -108,6 +118,17 @@ impl<H: Hardware> own::Server for Kernel<'_, '_, H> {
         self.core.pause(self.hardware, self.caller);
         Ok(())
     }
+}
+
+/// Prints the first `count` bytes of some words; false if there are not so many.
+#[inline(never)]
+fn print(hardware: &mut impl Hardware, count: u64, words: [u64; 4]) -> bool {
+    let mut bytes = [0; 32];
+    for (place, byte) in bytes.iter_mut().zip(words.into_iter().flat_map(u64::to_le_bytes)) {
+        *place = byte;
+    }
+    let wanted = usize::try_from(count).ok().and_then(|count| bytes.get(..count));
+    wanted.map(|bytes| hardware.debug(bytes)).is_some()
 }
 
 /// Number of `kernel.own.debug`.

@@ -136,6 +136,8 @@ pub struct Core<'a> {
     here: VcpuId,
     /// Some slot has or had a limit: systems without pay nothing for accounts.
     limits: bool,
+    /// Every way out of the kernel goes through [`Core::next`].
+    always_looks: bool,
     /// The supervisor's fault, after which nothing runs.
     fatal: Option<Exception>,
     stale_tokens: u64,
@@ -163,6 +165,7 @@ impl<'a> Core<'a> {
             frames_free: 0,
             here: VcpuId(0),
             limits: false,
+            always_looks: false,
             fatal: None,
             stale_tokens: 0,
             lost_notifications: 0,

@@ -28,6 +28,10 @@ pub struct Queue {
     pub last: ThreadId,
 }
 
+impl Queue {
+    const EMPTY: Self = Self { first: ThreadId::NONE, last: ThreadId::NONE };
+}
+
 /// A vCPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Processor {
@@ -41,6 +45,8 @@ pub struct Processor {
     pub since: u64,
     /// Time withheld by the hypervisor up to then.
     pub stolen: u64,
+    /// What `since` was when the timer was last compared with what the current thread needs; `u64::MAX` if it must be again.
+    pub looked_at: u64,
     /// When the timer was armed for; `u64::MAX` if not.
     pub armed: u64,
     /// Earliest deadline of its threads and ports; `u64::MAX` if none.
@@ -63,11 +69,12 @@ impl Default for Processor {
             charged: ThreadId::NONE,
             since: 0,
             stolen: 0,
+            looked_at: u64::MAX,
             armed: u64::MAX,
             earliest: u64::MAX,
             shortest: u64::MAX,
             ready: [0; 4],
-            queues: [Queue { first: ThreadId::NONE, last: ThreadId::NONE }; 256],
+            queues: [Queue::EMPTY; 256],
             resting: SlotId::NONE,
         }
     }
@@ -85,9 +92,9 @@ impl Processor {
         u8::try_from(at * 64 + 63 - word.leading_zeros() as usize).ok()
     }
 
-    /// The first of a priority's queue.
-    pub fn first(&self, priority: u8) -> ThreadId {
-        self.queues.get(usize::from(priority)).map_or(ThreadId::NONE, |queue| queue.first)
+    /// The queue of a priority.
+    pub fn queue(&self, priority: u8) -> Queue {
+        self.queues.get(usize::from(priority)).copied().unwrap_or(Queue::EMPTY)
     }
 
     fn set(&mut self, priority: u8, first: ThreadId, last: ThreadId) {
@@ -104,11 +111,6 @@ impl Processor {
             self.floor.max(u16::from(priority) + 1)
         };
     }
-
-    /// The last of a priority's queue.
-    pub fn last(&self, priority: u8) -> ThreadId {
-        self.queues.get(usize::from(priority)).map_or(ThreadId::NONE, |queue| queue.last)
-    }
 }
 
 /// Which end of its queue a thread joins.
@@ -121,10 +123,6 @@ pub enum Place {
 }
 
 impl Core<'_> {
-    fn home(&self, thread: ThreadId) -> VcpuId {
-        VcpuId(self.threads[thread].vcpu)
-    }
-
     /// Makes a thread ready; another vCPU is kicked if that changes what it runs, or for how long.
     pub(super) fn make_ready(
         &mut self,
@@ -132,26 +130,21 @@ impl Core<'_> {
         thread: ThreadId,
         place: Place,
     ) {
-        let home = self.home(thread);
-        let priority = self.threads[thread].priority;
-        self.threads[thread].state = State::Ready;
-        if place == Place::Back && self.threads[thread].slice == 0 {
-            self.threads[thread].slice = SLICE;
+        let moved = &mut self.threads[thread];
+        let (home, priority) = (VcpuId(moved.vcpu), moved.priority);
+        moved.state = State::Ready;
+        if place == Place::Back && moved.slice == 0 {
+            moved.slice = SLICE;
         }
-        let (first, last) = (self.vcpus[home].first(priority), self.vcpus[home].last(priority));
+        let processor = &mut self.vcpus[home];
+        let Queue { first, last } = processor.queue(priority);
+        moved.next = if place == Place::Front { first } else { ThreadId::NONE };
         match (first.some(), place) {
-            (None, _) => {
-                self.threads[thread].next = ThreadId::NONE;
-                self.vcpus[home].set(priority, thread, thread);
-            }
-            (Some(_), Place::Front) => {
-                self.threads[thread].next = first;
-                self.vcpus[home].set(priority, thread, last);
-            }
+            (None, _) => processor.set(priority, thread, thread),
+            (Some(_), Place::Front) => processor.set(priority, thread, last),
             (Some(_), Place::Back) => {
-                self.threads[thread].next = ThreadId::NONE;
+                processor.set(priority, first, thread);
                 self.threads[last].next = thread;
-                self.vcpus[home].set(priority, first, thread);
             }
         }
         if home != self.here {
@@ -181,10 +174,9 @@ impl Core<'_> {
     }
 
     fn unqueue_ready(&mut self, thread: ThreadId) {
-        let home = self.home(thread);
-        let priority = self.threads[thread].priority;
-        let (first, last) = (self.vcpus[home].first(priority), self.vcpus[home].last(priority));
-        let after = self.threads[thread].next;
+        let Thread { vcpu, priority, next: after, .. } = self.threads[thread];
+        let home = VcpuId(vcpu);
+        let Queue { first, last } = self.vcpus[home].queue(priority);
         if first == thread {
             self.vcpus[home].set(priority, after, last);
             return;
@@ -276,6 +268,29 @@ impl Core<'_> {
         self.make_ready(hardware, thread, Place::Back);
     }
 
+    /// The thread that trapped last goes on, and [`Core::next`] would find nothing to do: nobody as urgent is ready, no time is
+    /// to be charged, and the timer is as it was when it was looked at for this thread.
+    #[inline(always)]
+    pub fn is_settled(&self) -> bool {
+        let processor = &self.vcpus[self.here];
+        let Some(current) = processor.current.some() else { return false };
+        let Thread { state, priority, .. } = self.threads[current];
+        state == State::Running
+            && processor.charged == current
+            && processor.floor <= u16::from(priority)
+            && processor.looked_at == processor.since
+            && processor.armed <= processor.earliest
+            && self.fatal.is_none()
+    }
+
+    /// From here on nothing is ever settled.
+    pub fn look_always(&mut self) {
+        self.always_looks = true;
+        for vcpu in self.vcpus.numbers() {
+            self.vcpus[vcpu].looked_at = u64::MAX;
+        }
+    }
+
     /// What the vCPU does now, told in full.
     pub fn next(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) -> Next {
         match (self.choose(hardware, vcpu), self.fatal) {
@@ -291,15 +306,19 @@ impl Core<'_> {
         if self.fatal.is_some() {
             return Choice::Fatal;
         }
-        self.yield_current(hardware, vcpu);
-        let chosen = self.running(vcpu).or_else(|| self.pick(hardware, vcpu));
-        let Processor { current, charged, .. } = &self.vcpus[vcpu];
-        let goes_on = [*current, *charged].map(|thread| thread == chosen.unwrap_or(ThreadId::NONE));
-        if goes_on != [true; 2] {
+        #[cfg(test)]
+        let settled = self.is_settled().then(|| (self.vcpus[vcpu].current, self.vcpus[vcpu].armed));
+        let current = self.yield_current(hardware, vcpu);
+        let chosen = current.or_else(|| self.pick(hardware, vcpu));
+        let thread = chosen.unwrap_or(ThreadId::NONE);
+        let Processor { current, charged, .. } = self.vcpus[vcpu];
+        if [current, charged] != [thread; 2] {
             self.charge(hardware, vcpu);
+            self.hand_over(vcpu, thread);
         }
-        self.hand_over(vcpu, chosen);
-        self.arm(hardware, vcpu);
+        self.arm(hardware, vcpu, chosen);
+        #[cfg(test)]
+        assert!(settled.is_none_or(|found| found == (thread, self.vcpus[vcpu].armed)));
         match chosen {
             None => Choice::Idle,
             Some(thread) if self.threads[thread].saved == Saved::Frame => Choice::Frame(thread.0),
@@ -313,32 +332,34 @@ impl Core<'_> {
     }
 
     /// From here on, time is the chosen thread's; what it used before is charged.
-    fn hand_over(&mut self, vcpu: VcpuId, chosen: Option<ThreadId>) {
-        if let Some(thread) = chosen.filter(|thread| self.vcpus[vcpu].charged != *thread) {
-            self.threads[thread].turn = self.threads[thread].known_turn();
+    fn hand_over(&mut self, vcpu: VcpuId, thread: ThreadId) {
+        let processor = &mut self.vcpus[vcpu];
+        let charged = core::mem::replace(&mut processor.charged, thread);
+        processor.current = thread;
+        if thread != ThreadId::NONE && thread != charged {
+            let thread = &mut self.threads[thread];
+            thread.turn = thread.known_turn();
         }
-        let thread = chosen.unwrap_or(ThreadId::NONE);
-        (self.vcpus[vcpu].current, self.vcpus[vcpu].charged) = (thread, thread);
     }
 
-    /// Puts the current thread back into its queue if another is to run instead.
-    fn yield_current(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
-        let Some(current) = self.running(vcpu) else { return };
+    /// The current thread, if it may go on. It is put back into its queue if another is to run instead.
+    fn yield_current(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) -> Option<ThreadId> {
+        let current = self.running(vcpu)?;
         let Thread { priority, slice, .. } = self.threads[current];
         let place = match self.vcpus[vcpu].top() {
             Some(top) if top > priority => Place::Front,
             Some(top) if top == priority && slice == 0 => Place::Back,
             _ if self.must_rest(hardware, current) => Place::Front,
-            _ => return,
+            _ => return Some(current),
         };
         self.make_ready(hardware, current, place);
+        None
     }
 
     /// Takes the first of the highest priority that has time left and whose wait has really ended.
     fn pick(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) -> Option<ThreadId> {
         while let Some(top) = self.vcpus[vcpu].top() {
-            let thread = self.vcpus[vcpu].first(top);
-            self.unqueue_ready(thread);
+            let thread = self.take_first(vcpu, top);
             if self.threads[thread].slice == 0 && self.vcpus[vcpu].top() == Some(top) {
                 self.make_ready(hardware, thread, Place::Back);
                 continue;
@@ -356,31 +377,41 @@ impl Core<'_> {
         None
     }
 
+    /// Takes the first thread of a priority, which has one, out of its queue.
+    fn take_first(&mut self, vcpu: VcpuId, priority: u8) -> ThreadId {
+        let Queue { first, last } = self.vcpus[vcpu].queue(priority);
+        let after = self.threads[first].next;
+        self.vcpus[vcpu].set(priority, after, last);
+        first
+    }
+
     fn run(&self, thread: ThreadId) -> Next {
-        let Thread { saved, space, registers, .. } = self.threads[thread];
+        let Thread { saved, space, .. } = self.threads[thread];
         let resume = match saved {
             Saved::Frame => Resume::Frame,
-            Saved::Trap | Saved::Collect | Saved::Far => Resume::Trap(registers),
+            Saved::Trap | Saved::Collect | Saved::Far => Resume::Trap,
         };
         Next::Run { thread: thread.raw(), space, resume }
     }
 
     /// Arms the timer if it would fire too late.
-    fn arm(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId) {
-        let mut wanted = self.vcpus[vcpu].earliest.min(self.end_of_run(vcpu));
+    fn arm(&mut self, hardware: &mut impl Hardware, vcpu: VcpuId, chosen: Option<ThreadId>) {
+        let mut wanted = chosen.map_or(u64::MAX, |thread| self.end_of_run(vcpu, thread));
         if self.limits {
             wanted = wanted.min(self.end_of_budget(vcpu));
         }
-        if wanted < self.vcpus[vcpu].armed {
-            self.vcpus[vcpu].armed = wanted;
+        let processor = &mut self.vcpus[vcpu];
+        processor.looked_at = if self.always_looks { u64::MAX } else { processor.since };
+        wanted = wanted.min(processor.earliest);
+        if wanted < processor.armed {
+            processor.armed = wanted;
             hardware.set_timer(Some(wanted));
         }
     }
 
-    /// When the current thread must be looked at: the end of its slice or of its longest turn, or of the shortest limit of
+    /// When the thread that runs must be looked at: the end of its slice or of its longest turn, or of the shortest limit of
     /// anybody to whom it may switch meanwhile.
-    fn end_of_run(&self, vcpu: VcpuId) -> u64 {
-        let Some(current) = self.running(vcpu) else { return u64::MAX };
+    fn end_of_run(&self, vcpu: VcpuId, current: ThreadId) -> u64 {
         let (processor, thread) = (&self.vcpus[vcpu], &self.threads[current]);
         let slice = match processor.top() {
             Some(top) if top == thread.priority => thread.slice,

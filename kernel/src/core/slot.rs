@@ -115,7 +115,8 @@ impl Core<'_> {
         self.slots[id].longest = nanoseconds;
         let home = VcpuId(self.slots[id].vcpu);
         let limit = if nanoseconds == 0 { u64::MAX } else { nanoseconds };
-        self.vcpus[home].shortest = self.vcpus[home].shortest.min(limit);
+        let home = &mut self.vcpus[home];
+        (home.shortest, home.looked_at) = (home.shortest.min(limit), u64::MAX);
     }
 
     /// Notes a slot's state: nobody waits at a slot that is off, though its server may be in a wait.

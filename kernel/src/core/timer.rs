@@ -13,7 +13,8 @@ impl Core<'_> {
     /// The vCPU's timer fired (it is no longer armed).
     pub fn timer(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) {
         let vcpu = self.enter(vcpu);
-        self.vcpus[vcpu].armed = u64::MAX;
+        let processor = &mut self.vcpus[vcpu];
+        (processor.armed, processor.looked_at) = (u64::MAX, u64::MAX);
         self.charge(hardware, vcpu);
         let now = self.vcpus[vcpu].since;
         if now >= self.vcpus[vcpu].earliest {
@@ -49,16 +50,15 @@ impl Core<'_> {
         thread: ThreadId,
         deadline: u64,
     ) {
-        self.threads[thread].deadline = 0;
         // Without an inbox there is nothing that a timer could do.
-        if deadline == 0 || self.threads[thread].inbox == SlotId::NONE {
-            return;
-        }
-        if deadline <= hardware.now() {
-            let inbox = self.threads[thread].inbox;
+        let deadline = if self.threads[thread].inbox == SlotId::NONE { 0 } else { deadline };
+        let is_due = deadline != 0 && deadline <= hardware.now();
+        let thread = &mut self.threads[thread];
+        thread.deadline = if is_due { 0 } else { deadline };
+        if is_due {
+            let inbox = thread.inbox;
             self.raise(hardware, inbox, BIT_TIMER);
-        } else {
-            self.threads[thread].deadline = deadline;
+        } else if deadline != 0 {
             self.remember_deadline(deadline);
         }
     }

@@ -58,6 +58,7 @@
     .macro quick_handle
     mov r15, rax
     shr r15, 8
+    jz syscall_slow                             // the kernel itself, most often
     lock bts dword ptr [rip + {lock}], 0
     jc syscall_slow
     movzx ecx, word ptr [rbx + {handles_count}]
@@ -109,12 +110,11 @@
     bts qword ptr [r14 + {ready}], rcx
     .endm
 
-    // Makes the thread at r13, which is less urgent than the one that runs, ready. Uses rcx rbp r11.
+    // Makes the thread at r13, whose priority is ecx and lower than that of the one that runs, ready. Uses rcx rbp r11.
     .macro quick_make_ready
     quick_slice
     mov r14, gs:[{processor}]
     mov byte ptr [r13 + {state}], {ready_state}
-    movzx ecx, byte ptr [r13 + {priority}]
     movzx ebp, word ptr [r13 + {token} + 1]     // its number
     movzx r11d, word ptr [r14 + rcx * 4 + {last}]
     cmp word ptr [r14 + rcx * 4 + {first}], -1

@@ -102,6 +102,9 @@ pub fn start(mut boot: Boot<'_>) -> ! {
     if let Err(error) = kernel.core.boot(&mut kernel.machine, &told) {
         panic::refuse(format_args!("{}", error.text()));
     }
+    if audit {
+        kernel.core.look_always();
+    }
     for vcpu in Vcpu::first(boot.used) {
         kernel.quick &= kernel.prepare_quick(vcpu);
     }
@@ -208,12 +211,20 @@ fn take() -> &'static mut Kernel {
 }
 
 /// A thread trapped.
+#[inline(always)]
 pub fn trap() -> ! {
     let vcpu = Vcpu::current();
     let kernel = take();
     kernel.enter(vcpu);
     kernel.core.trapped(&mut kernel.machine, vcpu.number());
-    go_on(kernel)
+    if !kernel.is_settled(vcpu) {
+        go_on(kernel)
+    }
+    let free = kernel.left();
+    // SAFETY: taken above, and the kernel is not used below.
+    unsafe { KERNEL.free(free) };
+    // SAFETY: the thread that trapped goes on, so its space is loaded, and its registers are those of a trap.
+    unsafe { entry::leave_trap(vcpu.quick.registers()) }
 }
 
 /// A thread ran into an exception.
@@ -252,6 +263,7 @@ impl Kernel {
         if vcpu.quick.current == vcpu.entered {
             return;
         }
+        vcpu.entered.set(vcpu.quick.current.get());
         if let Some(thread) = vcpu.quick.thread() {
             self.core.switched(vcpu.number(), thread);
             vcpu.space.set(self.machine.space(thread).map_or(0, |space| space.top().as_u64()));
@@ -274,6 +286,12 @@ impl Kernel {
     /// How the lock is left.
     fn left(&self) -> Free {
         if self.several && self.core.has_stopped_runner() { Free::Closed } else { Free::Open }
+    }
+
+    /// The thread that trapped goes on, and nothing else is to be done.
+    #[inline(always)]
+    fn is_settled(&self, vcpu: &Vcpu) -> bool {
+        self.core.is_settled() && !self.machine.stale && !channels::any_pending(vcpu)
     }
 
     /// Hands every pending event to the core.

@@ -5,7 +5,6 @@
 
 use abi::{Answer, Badge, Call, Handle, Message, Traps};
 use rt::Trap;
-use shared::Memory;
 
 use crate::board::{Board, Figure, ROUNDS};
 use crate::clock::{fault, now, spin};
@@ -164,28 +163,14 @@ fn echo(_: Board) -> ! {
     }
 }
 
-/// Writes five words.
-#[inline(always)]
-fn put(page: Memory, offset: usize, words: [u64; 5]) {
-    for (i, word) in words.into_iter().enumerate() {
-        page.store_u64_release(offset + i * 8, word);
-    }
-}
-
-/// Reads five words.
-#[inline(always)]
-fn take(page: Memory, offset: usize) -> [u64; 5] {
-    core::array::from_fn(|i| page.load_u64_acquire(offset + i * 8))
-}
-
 fn ten_client(board: Board) -> ! {
     let page = board.page();
     for round in 0..ROUNDS {
         let sent = round as u64;
         let from = now();
-        put(page, 0, [sent + 6, sent + 7, sent + 8, sent + 9, sent + 10]);
+        page.write(0, &[sent + 6, sent + 7, sent + 8, sent + 9, sent + 10]);
         let (_, reply) = Trap.call(SERVER, Message::new(1, [2, 3, 4, 5, sent]));
-        let rest = take(page, 64);
+        let rest: [u64; 5] = page.read(64);
         let to = now();
         if reply.words[4] == sent && rest[4] == sent + 10 {
             board.keep(Figure::TenWords, round, from, to);
@@ -198,7 +183,7 @@ fn ten_server(board: Board) -> ! {
     let page = board.page();
     let mut event = Trap.reply_wait(None);
     loop {
-        put(page, 64, take(page, 0));
+        page.write(64, &page.read::<[u64; 5]>(0));
         event = Trap.reply_wait(Some(Answer { token: event.token, message: event.message }));
     }
 }

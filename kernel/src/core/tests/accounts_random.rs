@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::clockwork::{Clockwork, Spent};
 use super::world::World;
-use crate::core::hardware::{Next, Resume};
+use crate::core::hardware::Next;
 use crate::core::table::{SlotId, ThreadId};
 
 const US: u64 = 1_000;
@@ -120,10 +120,11 @@ impl Run {
             Step::Nothing(time) if self.clock.world.next == Next::Idle => self.spin(time),
             Step::Nothing(_) => {}
         }
-        if let Next::Run { thread, resume: Resume::Trap(registers), .. } = self.clock.world.next
+        let world = &self.clock.world;
+        if let (Some(thread), Some(registers)) = (world.current(), world.resumed())
             && registers.r12 != 0
         {
-            self.tokens[usize::from(thread)] = registers.rax;
+            self.tokens[usize::from(thread.0)] = registers.rax;
         }
     }
 

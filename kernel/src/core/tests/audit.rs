@@ -67,7 +67,7 @@ fn states_and_queues_agree(core: &Core<'_>) {
     let mut listed = BTreeMap::new();
     for vcpu in core.vcpus.numbers() {
         for priority in 0..=255 {
-            let mut at = core.vcpus[vcpu].first(priority);
+            let mut at = core.vcpus[vcpu].queue(priority).first;
             let mut last = ThreadId::NONE;
             while let Some(thread) = at.some() {
                 last = thread;
@@ -79,7 +79,7 @@ fn states_and_queues_agree(core: &Core<'_>) {
                 at = core.threads[thread].next;
             }
             if last != ThreadId::NONE {
-                assert_eq!(core.vcpus[vcpu].last(priority), last, "end of queue {priority}");
+                assert_eq!(core.vcpus[vcpu].queue(priority).last, last, "end of queue {priority}");
             }
         }
     }

@@ -274,9 +274,10 @@ impl Twins {
 
     /// All registers are what the core alone returns, in the space of who runs.
     fn compare_registers(&mut self, out: &Registers, number: u8) {
-        let Next::Run { thread, space, resume: Resume::Trap(expected) } = self.plain.next else {
+        let Next::Run { thread, space, resume: Resume::Trap } = self.plain.next else {
             panic!("switched instead of {:?}", self.plain.next)
         };
+        let expected = self.plain.registers(ThreadId(thread));
         let TrapRegisters { rax, rdi, words: [rsi, rdx, r10, r8, r9], r12, r13, rip, rsp } =
             expected;
         let expected = Registers {
@@ -354,7 +355,7 @@ impl Twins {
     }
 
     fn after(&mut self) {
-        if let Next::Run { resume: Resume::Trap(registers), .. } = self.plain.next
+        if let Some(registers) = self.plain.resumed()
             && registers.r12 != 0
             && self.tokens.last() != Some(&registers.rax)
         {
@@ -388,8 +389,9 @@ impl Twins {
         let (a, b) = (&plain.vcpus[VcpuId(0)], &quick.vcpus[VcpuId(0)]);
         assert_eq!((a.floor, a.earliest, a.ready), (b.floor, b.earliest, b.ready));
         for priority in PRIORITIES {
-            assert_eq!(a.first(priority), b.first(priority));
-            assert!(a.first(priority) == ThreadId::NONE || a.last(priority) == b.last(priority));
+            let (a, b) = (a.queue(priority), b.queue(priority));
+            assert_eq!(a.first, b.first);
+            assert!(a.first == ThreadId::NONE || a.last == b.last);
         }
         assert_eq!(
             (plain.stale_tokens, plain.lost_notifications, plain.fatal),

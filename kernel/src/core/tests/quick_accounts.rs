@@ -7,6 +7,7 @@ use super::clockwork::Clockwork;
 use super::world::HERE;
 use crate::core::account::ATTENTION_DRY;
 use crate::core::hardware::TrapRegisters;
+use crate::core::schedule::SLICE;
 use crate::core::table::{SlotId, ThreadId, VcpuId};
 use crate::machine::quick_host::{Host, Registers};
 
@@ -141,5 +142,15 @@ fn ticks_of_the_counter_become_nanoseconds() {
         let latest = start + ((Host::ticks() - origin) / 8 + 1) * scale;
         let since = c.world.core.vcpus[VcpuId(0)].since;
         assert!((earliest..=latest).contains(&since), "{earliest} {since} {latest}");
+    }
+}
+
+#[test]
+fn a_slice_is_filled_up_when_it_is_used_up() {
+    for (before, after) in [(0, SLICE), (7, 7)] {
+        let (mut c, mut host) = alone();
+        c.world.core.threads[MID].slice = before;
+        assert!(quickly(&mut c, &mut host, NOTIFY_MID));
+        assert_eq!(c.world.core.threads[MID].slice, after);
     }
 }

@@ -13,7 +13,7 @@ use super::steps::{Step, step};
 use super::tokens::Used;
 use super::world::{HERE, World, message};
 use crate::core::account::Account;
-use crate::core::hardware::{Next, Resume};
+use crate::core::hardware::{Next, TrapRegisters};
 use crate::core::table::{SlotId, ThreadId};
 use crate::core::thread::State;
 
@@ -154,7 +154,7 @@ impl Pair {
             Some(ThreadId(0)) if !matches!(rax as u8, 1 | 2) => (1, Message::default()),
             Some(_) => (rax, message),
         };
-        let registers = crate::core::hardware::TrapRegisters {
+        let registers = TrapRegisters {
             rax,
             rdi: message.label,
             words: message.words,
@@ -266,7 +266,7 @@ impl Pair {
         let next = match self.world.next {
             Next::Idle => None,
             Next::Fatal(fault) => panic!("{fault:?}"),
-            Next::Run { thread, resume, .. } => Some((usize::from(thread), goes(resume))),
+            Next::Run { thread, .. } => Some((usize::from(thread), goes(self.world.resumed()))),
         };
         assert_eq!(next, self.naive.settle());
         if let Some((_, Goes::Trap(Registers { rax, badge, .. }))) = next
@@ -306,10 +306,10 @@ fn account(account: &Account) -> naive_accounts::Account {
     }
 }
 
-fn goes(resume: Resume) -> Goes {
-    match resume {
-        Resume::Frame => Goes::Frame,
-        Resume::Trap(r) => Goes::Trap(Registers {
+fn goes(registers: Option<TrapRegisters>) -> Goes {
+    match registers {
+        None => Goes::Frame,
+        Some(r) => Goes::Trap(Registers {
             rax: r.rax,
             message: Message::new(r.rdi, r.words),
             badge: r.r12,
@@ -356,7 +356,7 @@ fn the_random_steps_reach_what_matters() {
         let mut pair = Pair::new();
         for step in prop::collection::vec(step(), 300).new_tree(&mut runner).unwrap().current() {
             pair.run(&step);
-            if let Next::Run { resume: Resume::Trap(r), .. } = pair.world.next {
+            if let Some(r) = pair.world.resumed() {
                 calls += u32::from(r.rax as u8 == 1 && r.r12 != 0);
                 faults += u32::from(r.rax as u8 == 2 && r.r12 != 0);
                 restarted += u32::from(r.rax == Status::Restarted as u64 && r.r12 == 0);

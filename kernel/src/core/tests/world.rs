@@ -210,13 +210,18 @@ impl World {
 
     /// The registers with which `thread`, which must run, goes on after its trap.
     pub fn registers(&self, thread: ThreadId) -> TrapRegisters {
+        let registers = self.resumed().filter(|_| self.current() == Some(thread));
+        registers
+            .unwrap_or_else(|| panic!("{thread:?} does not return from a trap: {:?}", self.next))
+    }
+
+    /// The registers with which who runs goes on, if that is after a trap.
+    pub fn resumed(&self) -> Option<TrapRegisters> {
         match self.next {
-            Next::Run { thread: current, resume: Resume::Trap(registers), .. }
-                if current == thread.0 =>
-            {
-                registers
+            Next::Run { thread, resume: Resume::Trap, .. } => {
+                Some(self.core.threads[ThreadId(thread)].registers)
             }
-            other => panic!("thread {} does not return from a trap: {other:?}", thread.0),
+            _ => None,
         }
     }
 

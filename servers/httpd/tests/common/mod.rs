@@ -90,7 +90,7 @@ impl status::Server for Mirror {
             free: 1000,
             kernel: 90,
             upcalls: 1000,
-            lock: ipc::status::Contention::default(),
+            lock: status::Contention::default(),
             flushes: 0,
             servers: vec![server("httpd", 40), server("net", 60), server("fs", 50)],
         };

@@ -148,6 +148,14 @@ impl Fake {
 }
 
 impl Server for Fake {
+    fn server_candidate(&mut self, _: Badge, _: u16, _: u16) -> Result<u16> {
+        Err(Error::Invalid)
+    }
+
+    fn server_commit(&mut self, _: Badge, _: u16) -> Result<u16> {
+        Err(Error::Invalid)
+    }
+
     fn slot_configure(&mut self, _: Badge, slot: u16, priority: u8, vcpu: u16) -> Result<()> {
         self.tick()?;
         self.configured.insert(slot, (priority, vcpu));
