@@ -18,6 +18,7 @@ mod quick_accounts;
 mod quick_steps;
 mod random_ipc;
 mod random_memory;
+mod random_vcpus;
 mod running;
 mod servers;
 mod steps;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::naive::{Does, Goes, Leads, Naive, Registers, Slot, Thread};
 use super::naive_accounts;
 use super::steps::{Step, step};
-use super::world::{HERE, World, message};
+use super::world::{World, message};
 use crate::core::account::Account;
 use crate::core::hardware::{Next, Resume};
 use crate::core::table::{SlotId, ThreadId};
@@ -22,20 +22,31 @@ const PRIORITIES: [u8; 7] = [255, 10, 10, 20, 20, 30, 40];
 const HANDLES: u16 = 12;
 
 /// Both, and every token that was seen.
-struct Pair {
-    world: World,
-    naive: Naive,
+pub struct Pair {
+    pub world: World,
+    pub naive: Naive,
     tokens: Vec<u64>,
     incarnation: u32,
+    /// The vCPU of slot n is n modulo this.
+    vcpus: u16,
 }
 
 impl Pair {
     fn new() -> Self {
-        let mut world = World::boot();
-        let mut naive = Naive::default();
+        Self::on(1)
+    }
+
+    /// On so many vCPUs.
+    pub fn on(vcpus: u16) -> Self {
+        let mut world = World::boot_with(super::world::COUNTS, vcpus.into());
+        let others = std::vec![None; vcpus.into()];
+        let mut naive = Naive { others, ..Naive::default() };
         for (slot, priority) in PRIORITIES.into_iter().enumerate() {
             if slot != 0 {
-                world.core.slot_configure(SlotId(slot as u16), priority, 0).unwrap();
+                world
+                    .core
+                    .slot_configure(SlotId(slot as u16), priority, slot as u16 % vcpus)
+                    .unwrap();
             }
             let state = if slot == 0 { SlotState::Up } else { SlotState::Off };
             naive.slots.push(Slot {
@@ -67,7 +78,7 @@ impl Pair {
         naive.current = Some(0);
         world.model.now = super::naive::NOW;
         naive.now = super::naive::NOW;
-        let mut pair = Self { world, naive, tokens: Vec::new(), incarnation: 0 };
+        let mut pair = Self { world, naive, tokens: Vec::new(), incarnation: 0, vcpus };
         for slot in 1..7 {
             pair.set(slot, SlotState::Up);
             pair.create(slot);
@@ -105,6 +116,7 @@ impl Pair {
             exists: true,
             priority: PRIORITIES[usize::from(slot)],
             slot: usize::from(slot),
+            vcpu: usize::from(slot % self.vcpus),
             payer: usize::from(slot),
             handles,
             generation: self.naive.threads[at].generation,
@@ -133,7 +145,7 @@ impl Pair {
             if w.core.server_destroy(&mut w.model, ThreadId(server as u16)).unwrap() {
                 break;
             }
-            self.settle();
+            self.let_go();
         }
     }
 
@@ -153,7 +165,7 @@ impl Pair {
             rsp: super::naive::TRAP_STACK,
             ..Default::default()
         };
-        self.world.core.trap(&mut self.world.model, HERE, registers);
+        self.world.core.trap(&mut self.world.model, self.world.here, registers);
         self.naive.trap(rax, message);
     }
 
@@ -165,7 +177,7 @@ impl Pair {
         (0..7).map(|i| 2 + (u64::from(to) + i) % 7).find(wire).unwrap_or(0)
     }
 
-    fn run(&mut self, step: &Step) {
+    pub fn run(&mut self, step: &Step) {
         match *step {
             Step::Trap { number, above, label } => {
                 self.trap(above << 8 | u64::from(number), message(label))
@@ -185,7 +197,7 @@ impl Pair {
                 }
             }
             _ => {
-                self.world.core.preempted(HERE);
+                self.world.core.preempted(self.world.here);
                 self.naive.interrupted();
                 self.supervise(step);
             }
@@ -195,6 +207,7 @@ impl Pair {
 
     /// What comes from outside, or from the supervisor.
     fn supervise(&mut self, step: &Step) {
+        let here = self.world.here;
         let World { core, model, .. } = &mut self.world;
         let live = |raw| core.live_server(raw).ok();
         match *step {
@@ -217,7 +230,7 @@ impl Pair {
             Step::Pass { time, stolen } => {
                 model.now += time;
                 model.stolen += if self.naive.runs().is_some() { stolen } else { 0 };
-                core.timer(model, HERE);
+                core.timer(model, here);
                 self.naive.pass(time, stolen);
             }
             Step::Limit { slot, budget, period } => {
@@ -242,7 +255,7 @@ impl Pair {
     }
 
     /// Asks both who runs, and compares all that they know.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.world.settle();
         let next = match self.world.next {
             Next::Idle => None,
