@@ -27,7 +27,7 @@ pub struct Pair {
     pub naive: Naive,
     tokens: Vec<u64>,
     incarnation: u32,
-    /// The vCPU of slot n is n modulo this.
+    /// Two slots each are on one of so many vCPUs.
     vcpus: u16,
 }
 
@@ -45,7 +45,11 @@ impl Pair {
             if slot != 0 {
                 world
                     .core
-                    .slot_configure(SlotId(slot as u16), priority, slot as u16 % vcpus)
+                    .slot_configure(
+                        SlotId(slot as u16),
+                        priority,
+                        (slot as u16).div_ceil(2) % vcpus,
+                    )
                     .unwrap();
             }
             let state = if slot == 0 { SlotState::Up } else { SlotState::Off };
@@ -116,7 +120,7 @@ impl Pair {
             exists: true,
             priority: PRIORITIES[usize::from(slot)],
             slot: usize::from(slot),
-            vcpu: usize::from(slot % self.vcpus),
+            vcpu: usize::from(slot.div_ceil(2) % self.vcpus),
             payer: usize::from(slot),
             handles,
             generation: self.naive.threads[at].generation,
