@@ -227,6 +227,8 @@ pub enum BenchName {
     Http,
     /// Instructions of each trap, with QEMU counting them.
     Ipc,
+    /// Calls on several vCPUs and between them.
+    Smp,
 }
 
 /// `console`.

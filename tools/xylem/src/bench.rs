@@ -12,6 +12,7 @@ pub mod ipc;
 mod moments;
 mod ping;
 mod samples;
+mod smp;
 mod status;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ pub fn bench(args: &Bench) -> Result<ExitCode> {
             BenchName::Boot => boot::figures(args, &screen)?,
             BenchName::Http => http::figures(args, &screen)?,
             BenchName::Ipc => ipc::figures(args, &screen)?,
+            BenchName::Smp => smp::figures(args, &screen)?,
         };
         tell(&figures, args.json);
     }
