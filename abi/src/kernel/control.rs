@@ -196,7 +196,7 @@ crate::interface! {
         Mapped = 4,
         /// The region is sealed, or has a writable mapping or a grant that forbids sealing.
         Sealed = 5,
-        /// The region is still mapped or granted.
+        /// The region is still mapped or granted; or the thread was stopped and its vCPU has not let go of it yet: ask again.
         Busy = 6,
         /// An address outside user space, not page-aligned, or the last user page.
         Address = 7,
@@ -214,11 +214,14 @@ crate::interface! {
     3 now fn slot_notify(slot: u16, bits: u64) -> ();
     /// Makes an empty server (address space, handle table with `handles` entries, stopped thread) in a slot that has none.
     4 now fn server_create(slot: u16, handles: u16) -> u16;
-    /// Takes a server apart, some pages at a time; returns true when it is gone. Its thread stops at the first call.
+    /// Takes a server apart, some pages at a time; returns true when it is gone. Its thread stops at the first call; nothing
+    /// else happens until its vCPU has let go of it.
     5 now fn server_destroy(server: u16) -> bool;
     /// (Manager.) Starts the stopped thread at `rip` with the stack pointer `rsp` and `argument` in `rdi`.
     6 now fn thread_start(server: u16, rip: u64, rsp: u64, argument: u64) -> ();
-    /// (Manager.) Stops a thread wherever it is; a call that it has in flight is withdrawn, its timer disarmed.
+    /// (Manager.) Stops a thread wherever it is; a call that it has in flight is withdrawn, its timer disarmed. If it runs on
+    /// another vCPU, that is told, and it makes no trap any more; until it has been let go of, it cannot be started and has no
+    /// registers (`Busy`).
     7 now fn thread_stop(server: u16) -> ();
     /// (Manager.) Five registers of a faulted or stopped thread: `set` 0 is rip rsp rflags rax rbx; 1 is rcx rdx rsi rdi rbp; 2 is r8 to
     /// r12; 3 is r13 r14 r15 cr2 error code.

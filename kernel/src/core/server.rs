@@ -139,6 +139,7 @@ impl Core<'_> {
         self.slots[slot].server = ThreadId::NONE;
     }
 
+    /// No vCPU runs it, nor is about to: its registers, its frame and its space are nobody's but the core's.
     fn is_off_processors(&self, id: ThreadId) -> bool {
         self.vcpus.iter().all(|vcpu| vcpu.current != id)
     }
@@ -169,8 +170,11 @@ impl Core<'_> {
         (rip, rsp, argument): (u64, u64, u64),
     ) -> Result<(), Error> {
         let Thread { state, life, .. } = self.threads[id];
-        if state != State::Stopped || life == Life::Retired || !self.is_off_processors(id) {
+        if state != State::Stopped || life == Life::Retired {
             return Err(Error::Invalid);
+        }
+        if !self.is_off_processors(id) {
+            return Err(Error::Busy);
         }
         if rip >= USER_END || rsp > USER_END {
             return Err(Error::Address);
@@ -232,10 +236,12 @@ impl Core<'_> {
         set: u8,
     ) -> Result<[u64; 5], Error> {
         let thread = &self.threads[id];
-        let still = matches!(thread.state, State::Stopped | State::FaultQueued | State::Faulted)
-            && self.is_off_processors(id);
+        let still = matches!(thread.state, State::Stopped | State::FaultQueued | State::Faulted);
         if !still || set > 3 {
             return Err(Error::Invalid);
+        }
+        if !self.is_off_processors(id) {
+            return Err(Error::Busy);
         }
         if thread.saved == Saved::Frame {
             return Ok(hardware.thread_registers(id.0, set));

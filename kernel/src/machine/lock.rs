@@ -77,7 +77,9 @@ impl<T> Lock<T> {
     pub fn take(&self) -> (&mut T, &Contention) {
         let waited = if self.try_take() { None } else { Some(self.wait()) };
         // SAFETY: the lock was taken here, so nobody else is here, the quick path included, until it is given back.
-        let (value, contention) = unsafe { (&mut *self.value.get(), &mut *self.contention.get()) };
+        let value = unsafe { &mut *self.value.get() };
+        // SAFETY: as above.
+        let contention = unsafe { &mut *self.contention.get() };
         contention.count(waited);
         (value, contention)
     }

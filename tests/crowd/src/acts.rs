@@ -1,5 +1,6 @@
 //! The acts, by name.
 
+mod fatal;
 mod flooded;
 mod killed;
 mod lost;
@@ -16,6 +17,7 @@ pub type Act = (&'static str, fn(&Stage));
 pub const ACTS: &[Act] = &[
     ("killed", killed::play),
     ("restarted", restarted::play),
+    ("fatal", fatal::play),
     ("flooded", flooded::play),
     ("lost", lost::play),
     ("unmapped", unmapped::play),

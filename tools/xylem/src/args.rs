@@ -229,6 +229,8 @@ pub enum BenchName {
     Ipc,
     /// Instructions of digests, ciphers, checksums and copies in a server.
     Vectors,
+    /// Calls on several vCPUs and between them.
+    Smp,
 }
 
 /// `console`.

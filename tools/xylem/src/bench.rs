@@ -13,6 +13,7 @@ pub mod ipc;
 mod moments;
 mod ping;
 mod samples;
+mod smp;
 mod status;
 mod vectors;
 
@@ -39,6 +40,7 @@ pub fn bench(args: &Bench) -> Result<ExitCode> {
             BenchName::Http => http::figures(args, &screen)?,
             BenchName::Ipc => ipc::figures(args, &screen)?,
             BenchName::Vectors => vectors::figures(args, &screen)?,
+            BenchName::Smp => smp::figures(args, &screen)?,
         };
         tell(&figures, args.json);
     }

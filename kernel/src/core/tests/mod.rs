@@ -23,6 +23,7 @@ mod quick_steps;
 mod quotas;
 mod random_ipc;
 mod random_memory;
+mod random_vcpus;
 mod running;
 mod servers;
 mod steps;

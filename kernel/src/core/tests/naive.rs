@@ -73,6 +73,7 @@ pub struct Thread {
     pub badge: u32,
     pub fault: (FaultKind, [u64; 4]),
     pub slice: u64,
+    pub vcpu: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -95,6 +96,9 @@ pub struct Naive {
     /// In the order in which they became ready.
     pub ready: Vec<usize>,
     pub current: Option<usize>,
+    /// The vCPU whose `current` that is, and what the others run.
+    pub here: usize,
+    pub others: Vec<Option<usize>>,
     /// Those that rest, and until when.
     pub resting: Vec<(i128, usize)>,
     pub now: u64,
@@ -116,6 +120,7 @@ impl Thread {
             badge: 0,
             fault: (FaultKind::Exit, [0; 4]),
             slice: SLICE,
+            vcpu: 0,
         }
     }
 }
@@ -347,8 +352,11 @@ impl Naive {
                 continue;
             }
             let best = self.best();
-            let at =
-                self.ready.iter().position(|thread| Some(self.threads[*thread].priority) == best);
+            let is_best = |thread: &usize| {
+                let Thread { priority, vcpu, .. } = self.threads[*thread];
+                Some(priority) == best && vcpu == self.here
+            };
+            let at = self.ready.iter().position(is_best);
             self.current = at.map(|at| self.ready.remove(at));
             let thread = self.current?;
             if self.threads[thread].slice == 0 && self.best() == best {
@@ -363,7 +371,8 @@ impl Naive {
 
     /// The highest priority that has somebody ready.
     fn best(&self) -> Option<u8> {
-        self.ready.iter().map(|thread| self.threads[*thread].priority).max()
+        let here = self.ready.iter().filter(|thread| self.threads[**thread].vcpu == self.here);
+        here.map(|thread| self.threads[*thread].priority).max()
     }
 
     /// Makes the current thread one of those that are ready if another is to run.

@@ -11,7 +11,7 @@ use super::naive::{Does, Goes, Leads, Naive, Registers, Slot, Thread};
 use super::naive_accounts;
 use super::steps::{Step, step};
 use super::tokens::Used;
-use super::world::{HERE, World, message};
+use super::world::{World, message};
 use crate::core::account::Account;
 use crate::core::hardware::{Next, TrapRegisters};
 use crate::core::table::{SlotId, ThreadId};
@@ -25,21 +25,36 @@ const MANAGERS: [u16; 7] = [0, 3, 5, 6, 0, 6, 0];
 const HANDLES: u16 = 12;
 
 /// Both, every token that was seen, and those that were used.
-pub(super) struct Pair {
-    pub(super) world: World,
-    pub(super) naive: Naive,
+pub struct Pair {
+    pub world: World,
+    pub naive: Naive,
     tokens: Vec<u64>,
-    pub(super) incarnation: u32,
-    pub(super) used: Used,
+    pub incarnation: u32,
+    pub used: Used,
+    /// Two slots each are on one of so many vCPUs.
+    vcpus: u16,
 }
 
 impl Pair {
-    pub(super) fn new() -> Self {
-        let mut world = World::boot();
-        let mut naive = Naive::default();
+    pub fn new() -> Self {
+        Self::on(1)
+    }
+
+    /// On so many vCPUs.
+    pub fn on(vcpus: u16) -> Self {
+        let mut world = World::boot_with(super::world::COUNTS, vcpus.into());
+        let others = std::vec![None; vcpus.into()];
+        let mut naive = Naive { others, ..Naive::default() };
         for (slot, priority) in PRIORITIES.into_iter().enumerate() {
             if slot != 0 {
-                world.core.slot_configure(SlotId(slot as u16), priority, 0).unwrap();
+                world
+                    .core
+                    .slot_configure(
+                        SlotId(slot as u16),
+                        priority,
+                        (slot as u16).div_ceil(2) % vcpus,
+                    )
+                    .unwrap();
             }
             let state = if slot == 0 { SlotState::Up } else { SlotState::Off };
             naive.slots.push(Slot {
@@ -76,7 +91,7 @@ impl Pair {
         world.model.now = super::naive::NOW;
         naive.now = super::naive::NOW;
         let (tokens, used) = (Vec::new(), Used::default());
-        let mut pair = Self { world, naive, tokens, incarnation: 0, used };
+        let mut pair = Self { world, naive, tokens, incarnation: 0, used, vcpus };
         for slot in 1..7 {
             pair.set(slot, SlotState::Up);
             pair.create(slot);
@@ -114,6 +129,7 @@ impl Pair {
             exists: true,
             priority: PRIORITIES[usize::from(slot)],
             slot: usize::from(slot),
+            vcpu: usize::from(slot.div_ceil(2) % self.vcpus),
             payer: usize::from(slot),
             handles,
             generation: self.naive.threads[at].generation,
@@ -142,7 +158,7 @@ impl Pair {
             if w.core.server_destroy(&mut w.model, ThreadId(server as u16)).unwrap() {
                 break;
             }
-            self.settle();
+            self.let_go();
         }
     }
 
@@ -162,8 +178,8 @@ impl Pair {
             rsp: super::naive::TRAP_STACK,
             ..Default::default()
         };
-        self.used.note(&self.world.core, HERE, rax);
-        self.world.core.trap(&mut self.world.model, HERE, registers);
+        self.used.note(&self.world.core, self.world.here, rax);
+        self.world.core.trap(&mut self.world.model, self.world.here, registers);
         self.naive.trap(rax, message);
     }
 
@@ -175,7 +191,7 @@ impl Pair {
         (0..7).map(|i| 2 + (u64::from(to) + i) % 7).find(wire).unwrap_or(0)
     }
 
-    pub(super) fn run(&mut self, step: &Step) {
+    pub fn run(&mut self, step: &Step) {
         match *step {
             Step::Trap { number, above, label } => {
                 self.trap(above << 8 | u64::from(number), message(label))
@@ -199,7 +215,7 @@ impl Pair {
                 }
             }
             _ => {
-                self.world.core.preempted(HERE);
+                self.world.core.preempted(self.world.here);
                 self.naive.interrupted();
                 self.supervise(step);
             }
@@ -208,7 +224,8 @@ impl Pair {
     }
 
     /// What comes from outside, or from the supervisor.
-    pub(super) fn supervise(&mut self, step: &Step) {
+    pub fn supervise(&mut self, step: &Step) {
+        let here = self.world.here;
         let World { core, model, .. } = &mut self.world;
         let live = |raw| core.live_server(raw).ok();
         match *step {
@@ -235,7 +252,7 @@ impl Pair {
             Step::Pass { time, stolen } => {
                 model.now += time;
                 model.stolen += if self.naive.runs().is_some() { stolen } else { 0 };
-                core.timer(model, HERE);
+                core.timer(model, here);
                 self.naive.pass(time, stolen);
             }
             Step::Limit { slot, budget, period } => {
@@ -260,7 +277,7 @@ impl Pair {
     }
 
     /// Asks both who runs, and compares all that they know.
-    pub(super) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.world.settle();
         self.used.check(&self.world.core);
         let next = match self.world.next {

@@ -218,7 +218,10 @@ fn another_vcpu_is_kicked_when_it_has_something_better_to_do() {
     w.core.next(&mut w.model, HERE);
     w.core.stop(&mut w.model, there);
     assert_eq!(w.model.kicks.len(), 2);
-    assert!(w.core.thread_start(&mut w.model, there, (0x40_0000, 0x2000_0000, 0)).is_err());
+    let busy = Some(abi::kernel::control::Error::Busy);
+    let start = (0x40_0000, 0x2000_0000, 0);
+    assert_eq!(w.core.thread_start(&mut w.model, there, start).err(), busy);
+    assert_eq!(w.core.thread_registers(&mut w.model, there, 0).err(), busy);
     assert_eq!(w.core.server_destroy(&mut w.model, there), Ok(false));
     w.core.preempted(Vcpu(1));
     assert_eq!(w.core.next(&mut w.model, Vcpu(1)), Next::Idle);

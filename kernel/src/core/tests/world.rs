@@ -95,6 +95,8 @@ pub struct World {
     pub next: Next,
     /// Only what calls and waits change is checked after each step: for tests that leave memory and ports alone.
     pub calls_alone: bool,
+    /// The vCPU that is looked at.
+    pub here: Vcpu,
 }
 
 impl World {
@@ -119,7 +121,7 @@ impl World {
         };
         core.boot(&mut model, &boot).expect("the supervisor is built");
         let next = core.next(&mut model, HERE);
-        Self { core, model, next, calls_alone: false }
+        Self { core, model, next, calls_alone: false, here: HERE }
     }
 
     /// Adds a server in a slot of its own, started; it has run to nothing yet.
@@ -148,7 +150,7 @@ impl World {
 
     /// Says what runs now.
     pub fn settle(&mut self) {
-        self.next = self.core.next(&mut self.model, HERE);
+        self.next = self.core.next(&mut self.model, self.here);
         if self.calls_alone {
             super::audit::check_calls(&self.core);
         } else {
@@ -177,7 +179,7 @@ impl World {
             r12: 9,
             r13: 9,
         };
-        self.core.trap(&mut self.model, HERE, registers);
+        self.core.trap(&mut self.model, self.here, registers);
         self.settle();
     }
 
@@ -240,11 +242,11 @@ impl World {
 
     /// An interrupt with one event.
     pub fn interrupt(&mut self, channel: u32) {
-        self.core.preempted(HERE);
+        self.core.preempted(self.here);
         if let Some(masked) = self.model.channels.get_mut(&channel) {
             *masked = true;
         }
-        self.core.event(&mut self.model, HERE, channel);
+        self.core.event(&mut self.model, self.here, channel);
         self.settle();
     }
 
@@ -252,8 +254,8 @@ impl World {
     pub fn tick(&mut self, now: u64) {
         self.model.now = now;
         self.model.timer = None;
-        self.core.preempted(HERE);
-        self.core.timer(&mut self.model, HERE);
+        self.core.preempted(self.here);
+        self.core.timer(&mut self.model, self.here);
         self.settle();
     }
 
@@ -261,7 +263,7 @@ impl World {
     pub fn exception(&mut self, kind: abi::fault::FaultKind) {
         let exception =
             Exception { kind, address: 0xbad, rip: 0x40_0123, error: 6, rsp: 0x1fff_0000 };
-        self.core.exception(&mut self.model, HERE, exception);
+        self.core.exception(&mut self.model, self.here, exception);
         self.settle();
     }
 
