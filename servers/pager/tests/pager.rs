@@ -202,17 +202,17 @@ fn servers_read_what_they_wrote() {
         for step in 0..600 {
             let slot = SLOTS[next(&mut w.seed) % 2];
             let page = next(&mut w.seed) % SPACE;
-            if next(&mut w.seed) % 150 == 0 {
+            if next(&mut w.seed).is_multiple_of(150) {
                 // The server dies: the kernel unmaps all it had, then the pager is told.
                 w.maps.borrow_mut().retain(|(server, _), _| *server != slot);
                 w.pager.closed(slot);
                 model.retain(|(server, _), _| *server != slot);
             }
             let fresh = if page < IMAGE { image_word(page) } else { 0 };
-            if next(&mut w.seed) % 2 == 0 {
+            if next(&mut w.seed).is_multiple_of(2) {
                 let (memory, at) = w.touch(slot, page, true);
-                memory.write(at, &(step + 1_u64 << 8));
-                model.insert((slot, page), step + 1 << 8);
+                memory.write(at, &((step + 1_u64) << 8));
+                model.insert((slot, page), (step + 1) << 8);
             } else {
                 let known = w.maps.borrow().contains_key(&(slot, page));
                 let (memory, at) = w.touch(slot, page, false);
@@ -223,7 +223,7 @@ fn servers_read_what_they_wrote() {
                 fetched += u32::from(!known && model.contains_key(&(slot, page)));
             }
             w.check();
-            if next(&mut w.seed) % 4 == 0 {
+            if next(&mut w.seed).is_multiple_of(4) {
                 w.disk.0.borrow_mut().work(step as usize);
             }
         }

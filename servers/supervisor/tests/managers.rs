@@ -72,7 +72,7 @@ fn regions_count_for_those_who_use_them() {
         kernel
             .regions
             .values()
-            .filter(|region| region.slot == slot && region.bytes.len() > 0)
+            .filter(|region| region.slot == slot && !region.bytes.is_empty())
             .count()
     };
     // Its own memory each; the supervisor writes two parts of wires, the third is nobody's to write.
