@@ -13,7 +13,7 @@ use abi::kernel::control::{Access, Client};
 use abi::layout::{FILLED, PAGE};
 use abi::{Answer, Badge, Call, CallError, Traps, Word};
 use ipc::serve::{Serve, serve};
-use pager::pager::{Machine, Pager, Source};
+use pager::pager::{Machine, Pager};
 use pager::store::Store;
 use rt::Trap;
 
@@ -75,11 +75,8 @@ impl Kernel {
 }
 
 impl Machine for Kernel {
-    fn map(&mut self, server: u16, page: usize, source: Source, writable: bool) -> bool {
-        let (region, of) = match source {
-            Source::Frame(frame) => (self.frames, frame),
-            Source::Image(page) => (self.image, page),
-        };
+    fn map(&mut self, server: u16, page: usize, frame: Option<usize>, writable: bool) -> bool {
+        let (region, of) = frame.map_or((self.image, page), |frame| (self.frames, frame));
         let access = if writable { Access::Write } else { Access::Read };
         self.map_page(server, region, page as u64, of as u32, access).is_ok()
     }

@@ -16,19 +16,10 @@ use crate::store::Store;
 const WRITES: u64 = 2;
 const FETCHES: u64 = 16;
 
-/// What is mapped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Source {
-    /// A frame.
-    Frame(usize),
-    /// A page of the sealed image.
-    Image(usize),
-}
-
 /// What the kernel does for a pager; pages are counted from the beginning of a server's memory.
 pub trait Machine {
-    /// Maps a page of a server; says whether it could.
-    fn map(&mut self, server: u16, page: usize, source: Source, writable: bool) -> bool;
+    /// Maps a page of a server to a frame, or to the image's page of the same number; says whether it could.
+    fn map(&mut self, server: u16, page: usize, frame: Option<usize>, writable: bool) -> bool;
     /// Unmaps a page of a server.
     fn unmap(&mut self, server: u16, page: usize);
 }
@@ -278,8 +269,7 @@ impl<M: Machine, T: Traps> Pager<M, T> {
     /// Maps a frame, or the image's page.
     fn map(&mut self, page: usize, frame: Option<usize>, writable: bool) -> Verdict {
         let (server, page) = self.place(page);
-        let source = frame.map_or(Source::Image(page), Source::Frame);
-        let mapped = self.machine.map(server, page, source, writable);
+        let mapped = self.machine.map(server, page, frame, writable);
         Ok(Some(if mapped { RETRY } else { PASS }))
     }
 

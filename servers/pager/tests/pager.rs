@@ -12,7 +12,7 @@ use abi::token::Kind;
 use abi::{Answer, Badge, Call, Event, Handle, Message, Status, Token, Traps};
 use ipc::Wire;
 use ipc::block::{self, Complete, FAILED, OK, QUEUE, READ, Request};
-use pager::pager::{Machine, Pager, Source};
+use pager::pager::{Machine, Pager};
 use pager::store::Store;
 use shared::HostMemory;
 use shared::queue::Server;
@@ -92,14 +92,14 @@ impl Traps for Bench {
     fn notify(&self, _: Handle) {}
 }
 
-type Maps = Rc<RefCell<BTreeMap<(u16, usize), (Source, bool)>>>;
+type Maps = Rc<RefCell<BTreeMap<(u16, usize), (Option<usize>, bool)>>>;
 
 struct Space(Maps);
 
 impl Machine for Space {
-    fn map(&mut self, server: u16, page: usize, source: Source, writable: bool) -> bool {
-        assert!(matches!(source, Source::Frame(_)) || !writable, "the image is sealed");
-        let old = self.0.borrow_mut().insert((server, page), (source, writable));
+    fn map(&mut self, server: u16, page: usize, frame: Option<usize>, writable: bool) -> bool {
+        assert!(frame.is_some() || !writable, "the image is sealed");
+        let old = self.0.borrow_mut().insert((server, page), (frame, writable));
         assert_eq!(old, None, "mapped twice");
         true
     }
@@ -163,11 +163,8 @@ impl World {
         for _ in 0..3 {
             let found = self.maps.borrow().get(&(slot, page)).copied();
             match found {
-                Some((source, writable)) if writable || !write => {
-                    return match source {
-                        Source::Frame(frame) => (self.frames, frame * PAGE),
-                        Source::Image(page) => (self.image, page * PAGE),
-                    };
+                Some((frame, writable)) if writable || !write => {
+                    return frame.map_or((self.image, page * PAGE), |it| (self.frames, it * PAGE));
                 }
                 found => {
                     let error = u64::from(found.is_some()) | u64::from(write) << 1 | 4;
@@ -181,13 +178,7 @@ impl World {
 
     fn check(&self) {
         let maps = self.maps.borrow();
-        let frames: Vec<usize> = maps
-            .values()
-            .filter_map(|(source, _)| match source {
-                Source::Frame(frame) => Some(*frame),
-                Source::Image(_) => None,
-            })
-            .collect();
+        let frames: Vec<usize> = maps.values().filter_map(|(frame, _)| *frame).collect();
         let different: BTreeSet<usize> = frames.iter().copied().collect();
         assert!(frames.len() <= FRAMES && different.len() == frames.len(), "{frames:?}");
     }
