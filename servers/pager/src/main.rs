@@ -131,13 +131,6 @@ fn begin() -> Option<Server> {
         picture.write(place * 8, &(place as u64).wrapping_mul(STEP));
     }
     kernel.seal(kernel.image, image, own).ok()?;
-    let mut store = Store::new(Trap, rt::need(wiring::disk));
-    let size = loop {
-        match store.open() {
-            Some(size) => break size,
-            None => _ = Trap.reply_wait(None),
-        }
-    };
     let child = |(key, value): (&str, &str)| {
         let pages = value.rsplit(' ').next()?.parse::<usize>().ok()?;
         Some((key.strip_prefix("managed.")?.parse::<u16>().ok()?, pages))
@@ -145,15 +138,18 @@ fn begin() -> Option<Server> {
     let children: Vec<(u16, usize)> = rt::start().lines().filter_map(child).collect();
     let pages: usize = children.iter().map(|(_, pages)| pages).sum();
     rt::log!("pager: {own} frames and {image} pages of image for {pages} pages");
-    let fits = pages as u64 <= size;
-    fits.then(|| Server(Pager::new((kernel, store), (rt::filled(0, own), picture), children)))
+    let store = Store::new(Trap, rt::need(wiring::disk), pages as u64);
+    let mut server = Server(Pager::new((kernel, store), (rt::filled(0, own), picture), children));
+    // Faults may come before the disk is ready; those that need it wait for its bell.
+    server.turn();
+    Some(server)
 }
 
 fn run() -> ! {
     match begin() {
         Some(mut server) => serve(Trap, &mut server),
         None => {
-            rt::log!("pager: memory or disk is missing");
+            rt::log!("pager: memory is missing");
             rt::exit(1)
         }
     }
