@@ -301,6 +301,7 @@ impl Core<'_> {
     }
 
     /// Hands a fault that a manager did not or cannot decide to the supervisor.
+    #[inline(never)]
     fn pass_on(&mut self, hardware: &mut impl Hardware, thread: ThreadId) {
         self.present(hardware, thread, SUPERVISOR, State::FaultQueued);
     }

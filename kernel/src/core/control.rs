@@ -24,6 +24,7 @@ type Result<T, E = Error> = core::result::Result<T, E>;
 
 impl Core<'_> {
     /// Whether a manager made a region.
+    #[inline(never)]
     pub(super) fn made_by(&self, manager: SlotId, region: RegionId) -> bool {
         self.regions[region].holder == manager && self.regions[region].flags & MADE != 0
     }
@@ -54,6 +55,7 @@ impl<H: Hardware> Kernel<'_, '_, H> {
     }
 
     /// A slot that was set up, and that the handle reaches.
+    #[inline(never)]
     fn slot(&self, raw: u16) -> Result<SlotId> {
         self.reached(self.core.configured_slot(raw), |manager, slot| {
             self.core.manages(manager, slot)
@@ -61,6 +63,7 @@ impl<H: Hardware> Kernel<'_, '_, H> {
     }
 
     /// A slot that the handle may look at: the manager's own too.
+    #[inline(never)]
     fn seen_slot(&self, raw: u16) -> Result<SlotId> {
         self.reached(self.core.configured_slot(raw), |manager, slot| {
             manager == slot || self.core.manages(manager, slot)
@@ -68,6 +71,7 @@ impl<H: Hardware> Kernel<'_, '_, H> {
     }
 
     /// A server that the handle reaches: for a manager, one that fills its slot.
+    #[inline(never)]
     fn server(&self, raw: u16) -> Result<ThreadId> {
         self.reached(self.core.live_server(raw), |manager, server| {
             let thread = &self.core.threads[server];
@@ -76,6 +80,7 @@ impl<H: Hardware> Kernel<'_, '_, H> {
     }
 
     /// A live server whose space the handle reaches: the manager's own too.
+    #[inline(never)]
     fn space(&self, raw: u16) -> Result<ThreadId> {
         self.reached(self.core.live_server(raw), |manager, server| {
             let own = self.core.threads[server].own;
@@ -84,6 +89,7 @@ impl<H: Hardware> Kernel<'_, '_, H> {
     }
 
     /// A live region that the handle reaches.
+    #[inline(never)]
     fn region(&self, raw: u16) -> Result<RegionId> {
         self.reached(self.core.live_region(raw), |manager, id| self.core.made_by(manager, id))
     }

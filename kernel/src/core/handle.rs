@@ -158,6 +158,7 @@ impl Core<'_> {
     }
 
     /// A slot that was set up.
+    #[inline(never)]
     pub(super) fn configured_slot(&self, raw: u16) -> Result<SlotId, Error> {
         let slot = self.slots.check(raw).ok_or(Error::Invalid)?;
         if self.slots[slot].configured { Ok(slot) } else { Err(Error::Invalid) }

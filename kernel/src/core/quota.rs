@@ -52,6 +52,7 @@ impl Holdings {
 
 impl Core<'_> {
     /// Counts `count` more objects for a slot; none if that is more than it may hold. For no slot nothing is counted.
+    #[inline(never)]
     pub(super) fn hold(&mut self, slot: SlotId, kind: ObjectKind, count: u32) -> Result<(), Error> {
         if slot == SlotId::NONE || count == 0 {
             return Ok(());
@@ -69,6 +70,7 @@ impl Core<'_> {
     }
 
     /// Counts `count` objects less.
+    #[inline(never)]
     pub(super) fn release(&mut self, slot: SlotId, kind: ObjectKind, count: u32) {
         if slot == SlotId::NONE {
             return;

@@ -133,6 +133,7 @@ impl Core<'_> {
     }
 
     /// Takes an index page, for a slot.
+    #[inline(never)]
     fn index_take(&mut self, hardware: &mut impl Hardware, holder: SlotId) -> Result<u32, Error> {
         self.hold(holder, ObjectKind::Table, 1)?;
         hardware.index_take().map_err(|_| {
@@ -142,6 +143,7 @@ impl Core<'_> {
     }
 
     /// Gives an index page of a slot back.
+    #[inline(never)]
     fn index_give(&mut self, hardware: &mut impl Hardware, holder: SlotId, page: u32) {
         hardware.index_give(page);
         self.release(holder, ObjectKind::Table, 1);
@@ -191,6 +193,7 @@ impl Core<'_> {
     }
 
     /// The index page that the next page of a region is to be noted in.
+    #[inline(never)]
     fn leaf(&mut self, hardware: &mut impl Hardware, id: RegionId) -> Result<u32, Error> {
         let Region { present, root, depth, holder, .. } = self.regions[id];
         let (high, low) = place(present);
@@ -206,6 +209,7 @@ impl Core<'_> {
     }
 
     /// A page of a region, if it has that many.
+    #[inline(never)]
     pub(super) fn region_frame(
         &self,
         hardware: &mut impl Hardware,
@@ -291,6 +295,7 @@ impl Core<'_> {
     }
 
     /// The region, if it exists and is not being freed.
+    #[inline(never)]
     pub(super) fn live_region(&self, raw: u16) -> Result<RegionId, Error> {
         let id = self.regions.check(raw).ok_or(Error::Invalid)?;
         if self.regions[id].life == Life::Live { Ok(id) } else { Err(Error::Invalid) }

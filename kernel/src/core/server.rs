@@ -67,6 +67,7 @@ impl Core<'_> {
     }
 
     /// Makes a server's space, and counts the server, its handles and the space's top table for its slot.
+    #[inline(never)]
     fn space_create(
         &mut self,
         hardware: &mut impl Hardware,
@@ -74,21 +75,19 @@ impl Core<'_> {
         slot: SlotId,
         handles: u16,
     ) -> Result<u64, Error> {
-        let parts = [
-            (ObjectKind::Server, 1),
-            (ObjectKind::Handle, u32::from(handles)),
-            (ObjectKind::Table, 1),
-        ];
-        for (held, (kind, count)) in parts.into_iter().enumerate() {
-            if let Err(refused) = self.hold(slot, kind, count) {
-                parts.iter().take(held).for_each(|(kind, count)| self.release(slot, *kind, *count));
-                return Err(refused);
-            }
-        }
-        hardware.space_create(id.0).map_err(|_| {
-            parts.iter().for_each(|(kind, count)| self.release(slot, *kind, *count));
-            Error::Memory
-        })
+        let handles = u32::from(handles);
+        self.hold(slot, ObjectKind::Server, 1)?;
+        let held = self.hold(slot, ObjectKind::Handle, handles).and_then(|()| {
+            self.hold(slot, ObjectKind::Table, 1)
+                .and_then(|()| {
+                    hardware.space_create(id.0).map_err(|_| {
+                        self.release(slot, ObjectKind::Table, 1);
+                        Error::Memory
+                    })
+                })
+                .inspect_err(|_| self.release(slot, ObjectKind::Handle, handles))
+        });
+        held.inspect_err(|_| self.release(slot, ObjectKind::Server, 1))
     }
 
     /// Takes a server apart, some pages at a time; true when it is gone.
@@ -140,6 +139,7 @@ impl Core<'_> {
     }
 
     /// No vCPU runs it, nor is about to: its registers, its frame and its space are nobody's but the core's.
+    #[inline(never)]
     fn is_off_processors(&self, id: ThreadId) -> bool {
         self.vcpus.iter().all(|vcpu| vcpu.current != id)
     }
@@ -211,6 +211,7 @@ impl Core<'_> {
     }
 
     /// Stops a thread wherever it is.
+    #[inline(never)]
     pub(super) fn stop(&mut self, hardware: &mut impl Hardware, id: ThreadId) {
         let calling = matches!(self.threads[id].state, State::Queued | State::Awaiting);
         self.withdraw(hardware, id);
@@ -257,6 +258,7 @@ impl Core<'_> {
     }
 
     /// The server, if it exists and is not being taken apart.
+    #[inline(never)]
     pub(super) fn live_server(&self, raw: u16) -> Result<ThreadId, Error> {
         let id = self.threads.check(raw).ok_or(Error::Invalid)?;
         match self.threads[id].life {

@@ -127,6 +127,7 @@ impl Core<'_> {
     }
 
     /// Unmaps one page, if there is one.
+    #[inline(never)]
     pub(super) fn unmap_page(
         &mut self,
         hardware: &mut impl Hardware,

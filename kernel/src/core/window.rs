@@ -212,28 +212,30 @@ impl Core<'_> {
         if old.live != 0 {
             return Err(control::Error::Busy);
         }
-        let moved = old.holder != holder && old.holder != SlotId::NONE;
         let first = if old.count == count { Some(old.first) } else { self.grants_gap(id, count) };
-        let first = first.filter(|_| !moved).ok_or(control::Error::Exhausted)?;
+        let first = first.ok_or(control::Error::Exhausted)?;
         self.window_hold(old, holder, count)?;
         self.windows[id] = Window { first, count, live: 0, cursor: 0, peer, holder };
         Ok(())
     }
 
-    /// Counts a window's references for its slot, and the window itself if it is new.
+    /// Counts a window and its references for a slot, instead of what it was counted as.
     fn window_hold(
         &mut self,
         old: Window,
         holder: SlotId,
         count: u32,
     ) -> Result<(), control::Error> {
-        let more = count.saturating_sub(old.count);
-        self.hold(holder, ObjectKind::Grant, more)?;
-        if old.holder == SlotId::NONE {
-            self.hold(holder, ObjectKind::Window, 1)
-                .inspect_err(|_| self.release(holder, ObjectKind::Grant, more))?;
+        if old.holder == holder {
+            self.hold(holder, ObjectKind::Grant, count.saturating_sub(old.count))?;
+            self.release(holder, ObjectKind::Grant, old.count.saturating_sub(count));
+            return Ok(());
         }
-        self.release(holder, ObjectKind::Grant, old.count.saturating_sub(count));
+        self.hold(holder, ObjectKind::Grant, count)?;
+        self.hold(holder, ObjectKind::Window, 1)
+            .inspect_err(|_| self.release(holder, ObjectKind::Grant, count))?;
+        self.release(old.holder, ObjectKind::Window, 1);
+        self.release(old.holder, ObjectKind::Grant, old.count);
         Ok(())
     }
 

@@ -212,6 +212,19 @@ fn ps_shows_every_server() {
 }
 
 #[test]
+fn ps_objects_shows_what_every_slot_holds_and_may_hold() {
+    let seen = Bench::new().kind("ps objects\r");
+    let lines: Vec<&str> = seen.lines().collect();
+    assert!(lines[1].starts_with("NAME                  FRAMES      TABLES     REGIONS"));
+    let numbers: Vec<&str> = lines[3].split_whitespace().collect();
+    assert_eq!(
+        numbers,
+        ["httpd", "1/9", "2/19", "3/29", "4/39", "5/49", "6/59", "7/69", "8/-"],
+        "used and limit of each kind"
+    );
+}
+
+#[test]
 fn servers_are_restarted_by_name() {
     let mut bench = Bench::new();
     assert!(bench.kind("restart httpd\r").contains("httpd starts again"));

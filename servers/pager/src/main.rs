@@ -13,7 +13,7 @@ use abi::kernel::control::{Access, Client};
 use abi::layout::{FILLED, PAGE};
 use abi::{Answer, Badge, Call, CallError, Traps, Word};
 use ipc::serve::{Serve, serve};
-use pager::pager::{Machine, Pager, Source};
+use pager::pager::{Machine, Pager};
 use pager::store::Store;
 use rt::Trap;
 
@@ -75,11 +75,8 @@ impl Kernel {
 }
 
 impl Machine for Kernel {
-    fn map(&mut self, server: u16, page: usize, source: Source, writable: bool) -> bool {
-        let (region, of) = match source {
-            Source::Frame(frame) => (self.frames, frame),
-            Source::Image(page) => (self.image, page),
-        };
+    fn map(&mut self, server: u16, page: usize, frame: Option<usize>, writable: bool) -> bool {
+        let (region, of) = frame.map_or((self.image, page), |frame| (self.frames, frame));
         let access = if writable { Access::Write } else { Access::Read };
         self.map_page(server, region, page as u64, of as u32, access).is_ok()
     }
@@ -134,13 +131,6 @@ fn begin() -> Option<Server> {
         picture.write(place * 8, &(place as u64).wrapping_mul(STEP));
     }
     kernel.seal(kernel.image, image, own).ok()?;
-    let mut store = Store::new(Trap, rt::need(wiring::disk));
-    let size = loop {
-        match store.open() {
-            Some(size) => break size,
-            None => _ = Trap.reply_wait(None),
-        }
-    };
     let child = |(key, value): (&str, &str)| {
         let pages = value.rsplit(' ').next()?.parse::<usize>().ok()?;
         Some((key.strip_prefix("managed.")?.parse::<u16>().ok()?, pages))
@@ -148,15 +138,18 @@ fn begin() -> Option<Server> {
     let children: Vec<(u16, usize)> = rt::start().lines().filter_map(child).collect();
     let pages: usize = children.iter().map(|(_, pages)| pages).sum();
     rt::log!("pager: {own} frames and {image} pages of image for {pages} pages");
-    let fits = pages as u64 <= size;
-    fits.then(|| Server(Pager::new((kernel, store), (rt::filled(0, own), picture), children)))
+    let store = Store::new(Trap, rt::need(wiring::disk), pages as u64);
+    let mut server = Server(Pager::new((kernel, store), (rt::filled(0, own), picture), children));
+    // Faults may come before the disk is ready; those that need it wait for its bell.
+    server.turn();
+    Some(server)
 }
 
 fn run() -> ! {
     match begin() {
         Some(mut server) => serve(Trap, &mut server),
         None => {
-            rt::log!("pager: memory or disk is missing");
+            rt::log!("pager: memory is missing");
             rt::exit(1)
         }
     }

@@ -1,6 +1,5 @@
 //! [`Pager`]: which page is where, and what a fault leads to. Pages of all servers are numbered in a row, as on the disk.
 
-use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -17,19 +16,10 @@ use crate::store::Store;
 const WRITES: u64 = 2;
 const FETCHES: u64 = 16;
 
-/// What is mapped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Source {
-    /// A frame.
-    Frame(usize),
-    /// A page of the sealed image.
-    Image(usize),
-}
-
 /// What the kernel does for a pager; pages are counted from the beginning of a server's memory.
 pub trait Machine {
-    /// Maps a page of a server; says whether it could.
-    fn map(&mut self, server: u16, page: usize, source: Source, writable: bool) -> bool;
+    /// Maps a page of a server to a frame, or to the image's page of the same number; says whether it could.
+    fn map(&mut self, server: u16, page: usize, frame: Option<usize>, writable: bool) -> bool;
     /// Unmaps a page of a server.
     fn unmap(&mut self, server: u16, page: usize);
 }
@@ -46,6 +36,8 @@ enum Page {
     /// On its way from the disk.
     Coming,
 }
+
+const FRESH: Page = Page::Fresh { mapped: false };
 
 #[derive(Debug)]
 struct Client {
@@ -86,7 +78,7 @@ pub struct Pager<M, T> {
     /// By frame: the page in it.
     owners: Vec<Option<usize>>,
     hand: usize,
-    waiting: VecDeque<Fault>,
+    waiting: Vec<Fault>,
 }
 
 impl<M: Machine, T: Traps> Pager<M, T> {
@@ -102,9 +94,9 @@ impl<M: Machine, T: Traps> Pager<M, T> {
             Client { slot, server: 0, first: first - pages, pages }
         };
         let clients: Vec<Client> = slots.into_iter().map(client).collect();
-        let pages = vec![Page::Fresh { mapped: false }; first];
-        let (owners, waiting) = (vec![None; frames.len() / PAGE], VecDeque::new());
-        Self { machine, store, frames, image, clients, pages, owners, hand: 0, waiting }
+        let pages = vec![FRESH; first];
+        let owners = vec![None; frames.len() / PAGE];
+        Self { machine, store, frames, image, clients, pages, owners, hand: 0, waiting: vec![] }
     }
 
     /// A server faulted. The decision, unless the disk is asked first.
@@ -130,7 +122,7 @@ impl<M: Machine, T: Traps> Pager<M, T> {
     fn attempt(&mut self, fault: Fault) -> Option<Answer> {
         let verdict = self.resolve(fault);
         if verdict.is_err() {
-            self.waiting.push_back(fault);
+            self.waiting.push(fault);
         }
         verdict.ok().flatten().map(|verdict| decide(fault.token, verdict))
     }
@@ -206,8 +198,7 @@ impl<M: Machine, T: Traps> Pager<M, T> {
         } else {
             self.unmap(page);
         }
-        let fresh = Page::Fresh { mapped: false };
-        self.set(page, if written || stored { Page::Stored } else { fresh });
+        self.set(page, if written || stored { Page::Stored } else { FRESH });
         self.own(frame, None);
         true
     }
@@ -218,9 +209,8 @@ impl<M: Machine, T: Traps> Pager<M, T> {
             while let Some((unit, job, good)) = self.store.complete() {
                 self.done(unit, job, good).into_iter().for_each(&mut answer);
             }
-            for _ in 0..self.waiting.len() {
-                let fault = self.waiting.pop_front();
-                fault.and_then(|fault| self.attempt(fault)).into_iter().for_each(&mut answer);
+            for fault in core::mem::take(&mut self.waiting) {
+                self.attempt(fault).into_iter().for_each(&mut answer);
             }
         }
     }
@@ -244,7 +234,7 @@ impl<M: Machine, T: Traps> Pager<M, T> {
             if let Page::Here { frame, .. } = self.page(page) {
                 self.own(frame, None);
             }
-            self.set(page, Page::Fresh { mapped: false });
+            self.set(page, FRESH);
         }
         for (fault, _) in self.store.jobs().filter_map(|job| job.read.as_mut()) {
             if own.contains(&fault.page) {
@@ -279,8 +269,7 @@ impl<M: Machine, T: Traps> Pager<M, T> {
     /// Maps a frame, or the image's page.
     fn map(&mut self, page: usize, frame: Option<usize>, writable: bool) -> Verdict {
         let (server, page) = self.place(page);
-        let source = frame.map_or(Source::Image(page), Source::Frame);
-        let mapped = self.machine.map(server, page, source, writable);
+        let mapped = self.machine.map(server, page, frame, writable);
         Ok(Some(if mapped { RETRY } else { PASS }))
     }
 

@@ -19,18 +19,21 @@ pub struct Store<T, J> {
     wire: Wire,
     queue: Option<Client<Request, Complete>>,
     open: [Option<(Request, J)>; DATA_PAGES as usize],
-    /// The disk lost something.
+    /// Pages that it must have.
+    pages: u64,
+    /// The disk lost something, or is too small.
     pub has_failed: bool,
 }
 
 impl<T: Traps, J: Copy> Store<T, J> {
-    /// A disk without a session.
-    pub const fn new(traps: T, wire: Wire) -> Self {
-        Self { traps, wire, queue: None, open: [None; DATA_PAGES as usize], has_failed: false }
+    /// A disk of at least so many pages, without a session: the first `flush` begins one.
+    pub const fn new(traps: T, wire: Wire, pages: u64) -> Self {
+        let open = [None; DATA_PAGES as usize];
+        Self { traps, wire, queue: None, open, pages, has_failed: false }
     }
 
-    /// Begins a session, and sends again what is on its way; gives the disk's size in pages, or `None` while it is not ready.
-    pub fn open(&mut self) -> Option<u64> {
+    /// Begins a session, and sends again what is on its way; nothing while the disk is not ready.
+    fn open(&mut self) -> Option<()> {
         let mut queue = Client::open(QUEUE, self.wire.up, self.wire.down).ok()?;
         let server = block::Client::new(self.traps, self.wire.handle);
         let (sectors, ..) = match server.open() {
@@ -43,7 +46,8 @@ impl<T: Traps, J: Copy> Store<T, J> {
         let _ = queue.restarted();
         self.open.iter().flatten().for_each(|(request, _)| _ = queue.submit(request));
         self.queue = Some(queue);
-        Some(sectors / u64::from(SECTORS))
+        self.has_failed |= sectors / u64::from(SECTORS) < self.pages;
+        Some(())
     }
 
     /// Requests that can still be sent.
@@ -90,8 +94,8 @@ impl<T: Traps, J: Copy> Store<T, J> {
 
     /// Shows the disk what was sent, rings it, and asks to be rung. Says whether there is something to be looked at already.
     pub fn flush(&mut self) -> bool {
-        if self.queue.is_none() && self.open().is_none() {
-            return false;
+        if self.queue.is_none() {
+            return self.open().is_some();
         }
         let Some(queue) = &mut self.queue else { return false };
         if queue.publish() {

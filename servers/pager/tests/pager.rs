@@ -12,7 +12,7 @@ use abi::token::Kind;
 use abi::{Answer, Badge, Call, Event, Handle, Message, Status, Token, Traps};
 use ipc::Wire;
 use ipc::block::{self, Complete, FAILED, OK, QUEUE, READ, Request};
-use pager::pager::{Machine, Pager, Source};
+use pager::pager::{Machine, Pager};
 use pager::store::Store;
 use shared::HostMemory;
 use shared::queue::Server;
@@ -22,7 +22,8 @@ const FRAMES: usize = 6;
 const IMAGE: usize = 3;
 const SPACE: usize = 20;
 const SLOTS: [u16; 2] = [4, 9];
-const SECTORS: u64 = 8;
+/// Bytes of the disk.
+const DISK: usize = SLOTS.len() * SPACE * PAGE;
 
 /// A number that follows from the last (Knuth's MMIX).
 fn next(seed: &mut u64) -> usize {
@@ -37,10 +38,14 @@ struct Disk {
     held: Vec<Request>,
     bytes: Vec<u8>,
     fails: bool,
+    absent: bool,
 }
 
 impl block::Server for Disk {
     fn open(&mut self, _: Badge) -> Result<(u64, u32, bool, bool), block::Error> {
+        if self.absent {
+            return Err(block::Error::NotReady);
+        }
         let mut queue = Server::open(QUEUE, self.up, self.down).unwrap();
         while let Ok(Some(_)) = queue.take() {
             queue.forget(1);
@@ -92,14 +97,14 @@ impl Traps for Bench {
     fn notify(&self, _: Handle) {}
 }
 
-type Maps = Rc<RefCell<BTreeMap<(u16, usize), (Source, bool)>>>;
+type Maps = Rc<RefCell<BTreeMap<(u16, usize), (Option<usize>, bool)>>>;
 
 struct Space(Maps);
 
 impl Machine for Space {
-    fn map(&mut self, server: u16, page: usize, source: Source, writable: bool) -> bool {
-        assert!(matches!(source, Source::Frame(_)) || !writable, "the image is sealed");
-        let old = self.0.borrow_mut().insert((server, page), (source, writable));
+    fn map(&mut self, server: u16, page: usize, frame: Option<usize>, writable: bool) -> bool {
+        assert!(frame.is_some() || !writable, "the image is sealed");
+        let old = self.0.borrow_mut().insert((server, page), (frame, writable));
         assert_eq!(old, None, "mapped twice");
         true
     }
@@ -124,20 +129,26 @@ fn image_word(page: usize) -> u64 {
 
 impl World {
     fn new(seed: u64) -> Self {
+        Self::with(seed, DISK, false)
+    }
+
+    fn with(seed: u64, bytes: usize, absent: bool) -> Self {
         let pages = |shape: u32| HostMemory::leak(shape as usize);
         let (up, down) = (pages(block::WIRE.up), pages(block::WIRE.down));
-        let bytes = vec![0x55; SLOTS.len() * SPACE * SECTORS as usize * 512];
-        let disk = Disk { up, down, queue: None, held: Vec::new(), bytes, fails: false };
+        let bytes = vec![0x55; bytes];
+        let disk = Disk { up, down, queue: None, held: Vec::new(), bytes, fails: false, absent };
         let disk = Bench(Box::leak(Box::new(RefCell::new(disk))));
-        let mut store = Store::new(disk, Wire { handle: Handle(3), bits: 1, up, down });
-        assert_eq!(store.open(), Some((SLOTS.len() * SPACE) as u64));
+        let wire = Wire { handle: Handle(3), bits: 1, up, down };
+        let store = Store::new(disk, wire, (SLOTS.len() * SPACE) as u64);
         let (frames, image) = (HostMemory::leak(FRAMES), HostMemory::leak(IMAGE));
         frames.fill(0, FRAMES * PAGE, 0xee);
         (0..IMAGE).for_each(|page| image.write(page * PAGE, &image_word(page)));
         let maps = Maps::default();
         let slots = SLOTS.map(|slot| (slot, SPACE));
         let pager = Pager::new((Space(maps.clone()), store), (frames, image), slots);
-        Self { pager, disk, maps, frames, image, seed, generation: 0 }
+        let mut world = Self { pager, disk, maps, frames, image, seed, generation: 0 };
+        world.pager.turn(|_| panic!("nobody waits"));
+        world
     }
 
     /// The fault of a server that touches a page: the decision, once there is one.
@@ -163,11 +174,8 @@ impl World {
         for _ in 0..3 {
             let found = self.maps.borrow().get(&(slot, page)).copied();
             match found {
-                Some((source, writable)) if writable || !write => {
-                    return match source {
-                        Source::Frame(frame) => (self.frames, frame * PAGE),
-                        Source::Image(page) => (self.image, page * PAGE),
-                    };
+                Some((frame, writable)) if writable || !write => {
+                    return frame.map_or((self.image, page * PAGE), |it| (self.frames, it * PAGE));
                 }
                 found => {
                     let error = u64::from(found.is_some()) | u64::from(write) << 1 | 4;
@@ -181,13 +189,7 @@ impl World {
 
     fn check(&self) {
         let maps = self.maps.borrow();
-        let frames: Vec<usize> = maps
-            .values()
-            .filter_map(|(source, _)| match source {
-                Source::Frame(frame) => Some(*frame),
-                Source::Image(_) => None,
-            })
-            .collect();
+        let frames: Vec<usize> = maps.values().filter_map(|(frame, _)| *frame).collect();
         let different: BTreeSet<usize> = frames.iter().copied().collect();
         assert!(frames.len() <= FRAMES && different.len() == frames.len(), "{frames:?}");
     }
@@ -202,17 +204,17 @@ fn servers_read_what_they_wrote() {
         for step in 0..600 {
             let slot = SLOTS[next(&mut w.seed) % 2];
             let page = next(&mut w.seed) % SPACE;
-            if next(&mut w.seed) % 150 == 0 {
+            if next(&mut w.seed).is_multiple_of(150) {
                 // The server dies: the kernel unmaps all it had, then the pager is told.
                 w.maps.borrow_mut().retain(|(server, _), _| *server != slot);
                 w.pager.closed(slot);
                 model.retain(|(server, _), _| *server != slot);
             }
             let fresh = if page < IMAGE { image_word(page) } else { 0 };
-            if next(&mut w.seed) % 2 == 0 {
+            if next(&mut w.seed).is_multiple_of(2) {
                 let (memory, at) = w.touch(slot, page, true);
-                memory.write(at, &(step + 1_u64 << 8));
-                model.insert((slot, page), step + 1 << 8);
+                memory.write(at, &((step + 1_u64) << 8));
+                model.insert((slot, page), (step + 1) << 8);
             } else {
                 let known = w.maps.borrow().contains_key(&(slot, page));
                 let (memory, at) = w.touch(slot, page, false);
@@ -223,7 +225,7 @@ fn servers_read_what_they_wrote() {
                 fetched += u32::from(!known && model.contains_key(&(slot, page)));
             }
             w.check();
-            if next(&mut w.seed) % 4 == 0 {
+            if next(&mut w.seed).is_multiple_of(4) {
                 w.disk.0.borrow_mut().work(step as usize);
             }
         }
@@ -244,6 +246,29 @@ fn what_is_not_the_pagers_to_mend_is_passed_on() {
     assert_eq!(w.fault(4, FILLED + 0x8000, 6), RETRY);
     assert_eq!(w.fault(4, FILLED + 0x8000, 7), PASS, "what is there already");
     assert!(w.maps.borrow().len() == 1);
+}
+
+#[test]
+fn a_disk_that_is_not_ready_is_waited_for() {
+    let mut w = World::with(5, DISK, true);
+    for page in IMAGE..IMAGE + FRAMES {
+        w.touch(4, page, true);
+    }
+    let message = Message::new(5, [4, FILLED + (15 * PAGE) as u64, 0, 6, 0]);
+    let token = Token::new(Kind::Fault, 4, 99);
+    let call = Call { token, badge: Badge::from_bits(4), message };
+    let mut answers: Vec<Answer> = w.pager.fault(&call).into_iter().collect();
+    w.pager.turn(|answer| answers.push(answer));
+    assert!(answers.is_empty(), "there is no room, and no disk");
+    w.disk.0.borrow_mut().absent = false;
+    w.pager.turn(|answer| answers.push(answer));
+    assert_eq!(answers.first().map(|answer| answer.message.words[0]), Some(RETRY));
+}
+
+#[test]
+fn a_disk_that_is_too_small_is_not_used() {
+    let mut w = World::with(6, PAGE, false);
+    assert_eq!(w.fault(4, FILLED, 4), PASS);
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub const ROUNDS: usize = 1_000;
 pub const PAGES: u32 = 2 + (NAMES.len() * ROUNDS * 4).div_ceil(4096) as u32;
 
 /// Names of the figures.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 16] = [
     "clock",
     "loop_2000",
     "call",
@@ -26,6 +26,7 @@ pub const NAMES: [&str; 15] = [
     "typed_call",
     "switch",
     "fault",
+    "pager",
     "server",
 ];
 
@@ -47,6 +48,7 @@ pub enum Figure {
     TypedCall,
     Switch,
     Fault,
+    Pager,
     Server,
 }
 

@@ -19,7 +19,7 @@ use rt::Trap;
 
 use board::{Board, Figure, NAMES, ROUNDS};
 use load::{Place, control, destroy, must, start};
-use roles::Role;
+use roles::{PAGER_SLOT, Role};
 
 ipc::wiring! {
     serves { 0 => ipc::supervisor }
@@ -51,7 +51,7 @@ struct Servers {
 /// Who takes part: client, server, peer, less urgent one.
 type Cast = (Role, Option<Role>, Option<Role>, Option<Role>);
 
-const PHASES: [Cast; 11] = [
+const PHASES: [Cast; 12] = [
     (Role::Clock, None, None, None),
     (Role::Caller, Some(Role::Clocked), None, None),
     (Role::Tripper, Some(Role::Echo), None, None),
@@ -63,6 +63,7 @@ const PHASES: [Cast; 11] = [
     (Role::Timer, None, None, None),
     (Role::TypedClient, Some(Role::Typed), None, None),
     (Role::Pauser, None, Some(Role::PausePeer), None),
+    (Role::Sink, Some(Role::Pager), Some(Role::Toucher), None),
 ];
 
 impl Servers {
@@ -125,11 +126,11 @@ fn lives(place: Place, region: u16, board: Board) {
 }
 
 fn places() -> [Place; 5] {
-    use HandleKind::{Bell, Empty, Wire};
+    use HandleKind::{Bell, Control, Empty, Wire};
     let root = (Wire, SUPERVISOR_SLOT);
     let nothing = (Empty, 0);
     [
-        Place::new(2, 20, [root, nothing, nothing]),
+        Place::new(2, 20, [root, nothing, (Control, PAGER_SLOT)]),
         Place::new(4, 5, [root, nothing, nothing]),
         Place::new(1, 10, [root, (Wire, 2), (Bell, 4)]),
         Place::new(3, 10, [root, (Wire, 2), nothing]),
@@ -141,6 +142,7 @@ fn run() -> ! {
     let region = load::board();
     let board = Board::new();
     let [server, low, client, peer, spare] = places();
+    must(control().slot_manager(peer.slot, PAGER_SLOT), "a manager");
     let low = Place { handles: [low.handles[0], low.handles[1], (HandleKind::Wire, 1)], ..low };
     let servers = Servers {
         client: client.create(region),

@@ -3,7 +3,10 @@
 //! A window begins behind one reading of the counter and ends with the next, so it holds what a reading itself takes: that
 //! is the figure `clock`, which whoever reads the figures subtracts.
 
-use abi::{Answer, Badge, Call, Handle, Message, Traps};
+use abi::kernel::control;
+use abi::layout::FILLED;
+use abi::token::Kind;
+use abi::{Answer, Badge, Call, Event, Handle, Message, Traps, Word};
 use rt::Trap;
 
 use crate::board::{Board, Figure, ROUNDS};
@@ -16,6 +19,8 @@ pub const SERVER: Handle = Handle(2);
 /// To the inbox of the less urgent one, or from there to the client.
 pub const OTHER: Handle = Handle(3);
 
+/// The slot of the server, which manages that of the peer.
+pub const PAGER_SLOT: u16 = 2;
 /// A deadline that is never reached.
 const NEVER: u64 = 1 << 60;
 
@@ -100,6 +105,10 @@ roles! {
     PausePeer = 21 => pause_peer,
     /// Breaks a rule.
     Faulter = 22 => faulter,
+    /// Touches a page that is not there.
+    Toucher = 23 => toucher,
+    /// Maps what `Toucher` touches, and takes it away when it is called.
+    Pager = 24 => pager,
 }
 
 fn done() -> ! {
@@ -321,6 +330,40 @@ fn pause_peer(board: Board) -> ! {
     loop {
         board.set_stamp(now());
         let _ = rt::own().pause();
+    }
+}
+
+fn toucher(board: Board) -> ! {
+    for round in 0..ROUNDS {
+        let from = now();
+        let found: u64 = rt::filled(0, 1).read(0);
+        let to = now();
+        if found == 0 {
+            board.keep(Figure::Pager, round, from, to);
+        }
+        Trap.call(SERVER, Message::default());
+    }
+    done()
+}
+
+/// It manages one slot, whose server it knows by the fault.
+fn pager(_: Board) -> ! {
+    let control = control::Client::new(Trap, OTHER);
+    let region = control.region_create(PAGER_SLOT, 1, 0).unwrap_or(0);
+    let _ = control.region_extend(region);
+    let mut answer = None;
+    let mut server = 0;
+    loop {
+        let Event { token, message, .. } = Trap.reply_wait(answer);
+        if token.kind() == Kind::Fault {
+            let [thread, address, ..] = message.words;
+            server = thread as u16;
+            let count_access = 1 | (control::Access::Write.to_word() as u32) << 16;
+            let _ = control.map(server, region, address & !0xfff, 0, count_access);
+        } else {
+            let _ = control.unmap(server, FILLED, 1);
+        }
+        answer = Some(Answer { token, message: Message::default() });
     }
 }
 

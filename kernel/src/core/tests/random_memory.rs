@@ -4,7 +4,7 @@
 use std::vec;
 use std::vec::Vec;
 
-use abi::kernel::control::{Access, Error, GRANTABLE};
+use abi::kernel::control::{Access, Error, GRANTABLE, NO_LIMIT, OBJECT_KINDS, ObjectKind};
 use abi::layout::PAGE;
 use proptest::prelude::*;
 
@@ -23,6 +23,7 @@ const REGIONS: core::ops::Range<u16> = 8..16;
 #[derive(Clone, Debug)]
 enum Step {
     Create {
+        slot: u16,
         pages: u32,
         grantable: bool,
     },
@@ -78,6 +79,18 @@ enum Step {
         server: u16,
         calls: u32,
     },
+    /// Limits a slot to what it holds of a kind and so much more.
+    Limit {
+        slot: u16,
+        kind: ObjectKind,
+        more: u32,
+    },
+    /// Sets up a window for another slot.
+    Window {
+        window: u16,
+        slot: u16,
+        count: u32,
+    },
     /// Leaves only this many pages for tables.
     Tables {
         left: usize,
@@ -95,8 +108,13 @@ fn step() -> impl Strategy<Value = Step> {
     let window = 0..2_u16;
     let count = 1..12_u32;
     prop_oneof![
-        3 => (prop_oneof![1..4_u32, 30..70_u32, Just(1030_u32)], any::<bool>())
-            .prop_map(|(pages, grantable)| Step::Create { pages, grantable }),
+        3 => (0..=SERVERS, prop_oneof![1..4_u32, 30..70_u32, Just(1030_u32)], any::<bool>())
+            .prop_map(|(slot, pages, grantable)| Step::Create { slot, pages, grantable }),
+        2 => (0..=SERVERS, 0..OBJECT_KINDS.len(), prop_oneof![0..3_u32, 3..80_u32]).prop_map(
+            |(slot, kind, more)| Step::Limit { slot, kind: OBJECT_KINDS[kind], more }
+        ),
+        1 => (window.clone(), server.clone(), 1..20_u32)
+            .prop_map(|(window, slot, count)| Step::Window { window, slot, count }),
         6 => REGIONS.prop_map(|region| Step::Extend { region }),
         1 => REGIONS.prop_map(|region| Step::Seal { region }),
         2 => REGIONS.prop_map(|region| Step::Free { region }),
@@ -132,6 +150,7 @@ struct Tally {
     busy: u32,
     refused: u32,
     memory: u32,
+    limited: u32,
 }
 
 fn count<T: PartialEq>(tally: &mut Tally, result: &Result<T, Error>) {
@@ -143,13 +162,39 @@ fn count<T: PartialEq>(tally: &mut Tally, result: &Result<T, Error>) {
     }
 }
 
+/// What every slot holds, and may hold.
+fn holdings(w: &World) -> Vec<[(u32, u32); OBJECT_KINDS.len()]> {
+    let of = |slot: u16| {
+        OBJECT_KINDS.map(|kind| {
+            let holdings = &w.core.holdings[SlotId(slot)];
+            (holdings.used(kind), holdings.limit(kind))
+        })
+    };
+    (0..=SERVERS).map(of).collect()
+}
+
+/// Does a step; nobody gets more than it may hold.
 fn run(w: &mut World, step: &Step, tally: &mut Tally) {
+    let before = holdings(w);
+    act(w, step, tally);
+    for (before, after) in before.iter().flatten().zip(holdings(w).iter().flatten()) {
+        assert!(after.0 <= before.0.max(after.1), "{step:?}: {before:?} became {after:?}");
+        tally.limited += u32::from(after.0 == after.1 && before.0 == before.1);
+    }
+}
+
+fn act(w: &mut World, step: &Step, tally: &mut Tally) {
     let World { core, model, .. } = w;
     let window = |raw| WindowId(raw);
     match *step {
-        Step::Create { pages, grantable } => {
+        Step::Limit { slot, kind, more } => super::holdings::limit(core, slot, kind, more),
+        Step::Window { window: raw, slot, count: references } => {
+            let set = core.window_configure(window(raw), SlotId(slot), references, 7);
+            count(tally, &set);
+        }
+        Step::Create { slot, pages, grantable } => {
             let flags = if grantable { GRANTABLE } else { 0 };
-            let made = core.region_create(model, SlotId(0), pages, flags);
+            let made = core.region_create(model, SlotId(slot), pages, flags);
             count(tally, &made);
         }
         Step::Extend { region } => {
@@ -222,7 +267,11 @@ fn start() -> World {
         run(&mut w, &Step::Server { slot }, &mut Tally::default());
     }
     for region in (REGIONS.start + 3)..REGIONS.end - 2 {
-        run(&mut w, &Step::Create { pages: 12, grantable: true }, &mut Tally::default());
+        run(
+            &mut w,
+            &Step::Create { slot: region % 3, pages: 12, grantable: true },
+            &mut Tally::default(),
+        );
         run(&mut w, &Step::Extend { region }, &mut Tally::default());
     }
     for raw in 0..2 {
@@ -234,6 +283,9 @@ fn start() -> World {
 /// Takes everything apart; nothing may be missing then.
 fn finish(w: &mut World, free: u32) {
     w.model.held.clear();
+    for (slot, kind) in (0..=SERVERS).flat_map(|slot| OBJECT_KINDS.map(|kind| (slot, kind))) {
+        w.core.holdings[SlotId(slot)].set_limit(kind, NO_LIMIT);
+    }
     for raw in 0..2 {
         assert_eq!(w.core.window_reset(&mut w.model, WindowId(raw)), 0);
     }
@@ -277,9 +329,11 @@ fn the_random_steps_reach_what_matters() {
             run(&mut w, step, &mut tally);
         }
     }
-    let Tally { mapped, granted, sealed, freed, busy, refused, memory } = tally;
+    let Tally { mapped, granted, sealed, freed, busy, refused, memory, limited } = tally;
     assert!(
-        [mapped, granted, sealed, freed, busy, refused, memory].iter().all(|count| *count > 10),
+        [mapped, granted, sealed, freed, busy, refused, memory, limited]
+            .iter()
+            .all(|count| *count > 10),
         "{tally:?}"
     );
 }

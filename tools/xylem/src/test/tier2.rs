@@ -91,6 +91,7 @@ const GROUPS: &[Group] = &[
     ],
     &[case("swap", swap::page)],
     &[case("second-disk", files::written)],
+    &[case("paged", files::paged)],
 ];
 
 /// The filter that all cases pass.

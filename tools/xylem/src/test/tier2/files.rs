@@ -18,6 +18,10 @@ const LARGE: usize = 64 << 20;
 const FETCH: Duration = Duration::from_secs(240);
 /// Bytes of the disk that is written.
 const DISK: usize = 4 << 20;
+/// Bytes of the disk for pages.
+const PAGED: u64 = 16 << 20;
+/// For all pages to be written and read.
+const WALK: Duration = Duration::from_secs(120);
 /// For that disk to be written and read.
 const WRITE: Duration = Duration::from_secs(60);
 
@@ -101,6 +105,21 @@ pub fn written(machine: &Machine<'_>) -> Outcome {
     expect_pattern(&second)?;
     let untouched = fs::read(&first).step(step)?.iter().all(|byte| *byte == 0);
     ensure(untouched, "the first disk", || "it was written to".into())
+}
+
+/// 16 MiB of memory in use in a domain of 16 MiB: what does not fit is on the disk.
+pub fn paged(machine: &Machine<'_>) -> Outcome {
+    let (image, step) = (machine.scratch().join("paged"), "make a disk for pages");
+    File::create(&image).and_then(|file| file.set_len(PAGED)).step(step)?;
+    let disks = vec![Disk { image: &image, device: "xvda", writable: true }];
+    let domain = machine.create(Order { disks, restart: Restart::Never, ..Order::of("paged") })?;
+    let line = domain.sees("walker:", WALK)?;
+    contains(&line, "4096 pages are as they were written, in 1 passes", "the pages")?;
+    let line = domain.sees("walker: never", ASK)?;
+    contains(&line, "never more than 1024 of them in memory", "the frames")?;
+    domain.is_healthy("the pages")?;
+    domain.is_gone()?;
+    domain.destroy()
 }
 
 /// Whether the disk has what the server writes: a word for each place (SplitMix64).
