@@ -1,20 +1,4 @@
-//! The head of an HTTP request of any bytes. What is accepted is accepted in the same way without what follows it.
+//! See `bodies::request`.
 #![no_main]
 
-extern crate alloc;
-
-#[path = "../../servers/httpd/src/request.rs"]
-#[allow(dead_code)]
-mod request;
-
-use libfuzzer_sys::fuzz_target;
-use request::{Parsed, parse};
-
-fuzz_target!(|bytes: &[u8]| {
-    if let Parsed::Request(request, length) = parse(bytes) {
-        let alone = bytes.get(..length).expect("a head is longer than its bytes");
-        assert_eq!(parse(alone), Parsed::Request(request.clone(), length));
-        assert!(request.path.starts_with('/'));
-        assert!(!request.path.split('/').any(|part| part == ".."));
-    }
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bodies::request::body(bytes));

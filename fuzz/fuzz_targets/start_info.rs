@@ -1,17 +1,4 @@
-//! What the loader left in memory, of any bytes.
+//! See `bodies::start_info`.
 #![no_main]
 
-use boot::start_info::read;
-use libfuzzer_sys::fuzz_target;
-
-/// Where the record begins.
-const BASE: u64 = 0x1000;
-
-fuzz_target!(|bytes: &[u8]| {
-    let memory = |address: u64, to: &mut [u8]| {
-        let from = address.checked_sub(BASE).and_then(|at| usize::try_from(at).ok());
-        let part = from.and_then(|at| bytes.get(at..at.checked_add(to.len())?));
-        part.map(|part| to.copy_from_slice(part)).is_some()
-    };
-    let _ = read(BASE, memory);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bodies::start_info::body(bytes));

@@ -1,7 +1,7 @@
 //! The kernel: [`core`] decides (pure, tested on the host), `machine` does (all of the kernel's unsafe code).
 #![no_std]
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 extern crate std;
 
 pub mod core;

@@ -17,7 +17,7 @@ use super::thread::{Fault, Saved, State};
 
 impl Core<'_> {
     /// The current thread trapped with these registers (`rip` and `rsp` included).
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub fn trap(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu, registers: TrapRegisters) {
         let here = self.enter(vcpu);
         let Some(thread) = self.running(here) else { return };

@@ -5,7 +5,7 @@
 //! [`Core::next`] what to run. All of it happens under one lock. Nothing here panics, allocates, or runs unboundedly.
 #![forbid(unsafe_code)]
 #![cfg_attr(
-    not(test),
+    not(any(test, fuzzing)),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
@@ -27,8 +27,9 @@ pub mod slot;
 mod space;
 mod swap;
 pub mod table;
-#[cfg(test)]
-mod tests;
+#[cfg(any(test, fuzzing))]
+#[allow(missing_docs)]
+pub mod tests;
 pub mod thread;
 mod timer;
 pub mod window;

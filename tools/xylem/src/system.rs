@@ -242,7 +242,7 @@ fn build(crates: &[&str], target: &str, is_verbose: bool) -> Result<()> {
 }
 
 /// Where cargo puts a program.
-fn output(target: &str, name: &str) -> PathBuf {
+pub fn output(target: &str, name: &str) -> PathBuf {
     let folder =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     folder.join(target).join("release").join(name)

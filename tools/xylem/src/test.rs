@@ -2,6 +2,7 @@
 //!
 //! Invariant: each check is counted once, and the last line is the sum. A check that fails does not stop the others.
 
+mod deep;
 mod failed;
 mod figures;
 mod host;
@@ -47,6 +48,9 @@ pub fn test(args: &Test) -> Result<ExitCode> {
     let mut tally = Tally::default();
     if args.filter.is_none() {
         tally.add(host::run(args.fast));
+        if !args.fast {
+            tally.add(deep::run());
+        }
     }
     tally.add(tier1::run(args.filter.as_deref(), args.fast)?);
     if !args.fast {

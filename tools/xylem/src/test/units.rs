@@ -31,7 +31,7 @@ pub fn run(fast: bool) -> Tally {
     let programs = programs(&String::from_utf8_lossy(&output.stdout));
     let mut tally = parallel::each(&programs, AT_A_TIME, Program::run);
     if !fast {
-        tally.add(counted(host::command(&["test", "-q", "--workspace", "--doc"], &[])));
+        tally.add(counted(&mut host::command(&["test", "-q", "--workspace", "--doc"], &[])));
     }
     tally
 }
@@ -52,12 +52,12 @@ impl Program {
         let mut command = Command::new(&self.file);
         command.arg("-q").current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
         command.stdin(Stdio::null());
-        counted(command)
+        counted(&mut command)
     }
 }
 
 /// Runs tests and counts them; shows what they said if one failed.
-fn counted(mut command: Command) -> Tally {
+pub fn counted(command: &mut Command) -> Tally {
     let Ok(output) = command.output() else { return Tally::one(false) };
     let text = String::from_utf8_lossy(&output.stdout);
     let mut tally = count(&text);
