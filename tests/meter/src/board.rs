@@ -11,7 +11,7 @@ pub const ROUNDS: usize = 1_000;
 pub const PAGES: u32 = 2 + (NAMES.len() * ROUNDS * 4).div_ceil(4096) as u32;
 
 /// Names of the figures.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 16] = [
     "clock",
     "loop_2000",
     "call",
@@ -22,6 +22,7 @@ pub const NAMES: [&str; 15] = [
     "deferred_reply",
     "notify_higher",
     "notify_lower",
+    "notify_busy",
     "kernel_call",
     "typed_call",
     "switch",
@@ -43,6 +44,7 @@ pub enum Figure {
     DeferredReply,
     NotifyHigher,
     NotifyLower,
+    NotifyBusy,
     KernelCall,
     TypedCall,
     Switch,

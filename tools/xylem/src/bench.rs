@@ -13,6 +13,7 @@ mod moments;
 mod ping;
 mod samples;
 mod status;
+mod trace;
 
 use std::process::ExitCode;
 

@@ -11,6 +11,7 @@ mod scenario;
 mod tier1;
 mod tier2;
 mod units;
+mod vectors;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -49,6 +50,7 @@ pub fn test(args: &Test) -> Result<ExitCode> {
         tally.add(host::run(args.fast));
     }
     tally.add(tier1::run(args.filter.as_deref(), args.fast)?);
+    tally.add(vectors::run(args.filter.as_deref()));
     if !args.fast {
         tally.add(figures::run(args.filter.as_deref()));
         tally.add(tier2::run(args.filter.as_deref())?);

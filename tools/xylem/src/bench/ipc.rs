@@ -5,6 +5,8 @@
 //! same window with nothing in it) is subtracted; there is no loop inside a window. A loop of known length must count as
 //! what it is, or nothing is told.
 //!
+//! What an event costs is counted from outside (`trace`).
+//!
 //! Counts are the same from run to run; a kernel or a server that was compiled otherwise has others.
 
 use std::collections::BTreeMap;
@@ -13,8 +15,9 @@ use std::time::Duration;
 use rig::direct::{self, Boot};
 use rig::{Cache, Progress};
 
-use super::Figure;
+use super::{Figure, trace};
 use crate::args::Bench;
+use crate::code::Costs;
 use crate::failure::{Context, Failure, Result};
 use crate::system;
 
@@ -28,7 +31,7 @@ const TOLERANCE: f64 = 1.03;
 /// A figure: its name, the goal, and what seL4 takes (x86_64, fast path, no KPTI, measured in the same way).
 type Known = (&'static str, Option<f64>, Option<f64>);
 
-const KNOWN: [Known; 13] = [
+const KNOWN: [Known; 16] = [
     ("call", Some(85.0), Some(184.0)),
     ("reply_wait", Some(90.0), Some(211.0)),
     ("round_trip", Some(175.0), Some(395.0)),
@@ -38,6 +41,9 @@ const KNOWN: [Known; 13] = [
     ("deferred_reply", None, None),
     ("notify_higher", Some(250.0), Some(665.0)),
     ("notify_lower", Some(250.0), None),
+    ("notify_busy", Some(250.0), None),
+    ("event", Some(300.0), Some(355.0)),
+    ("preemption", None, None),
     ("kernel_call", Some(250.0), None),
     ("switch", None, None),
     ("fault", None, None),
@@ -45,14 +51,14 @@ const KNOWN: [Known; 13] = [
 ];
 
 /// Median, least and most of a figure's samples.
-type Counts = [u32; 3];
+pub type Counts = [u32; 3];
 
 /// The figures.
 ///
 /// # Errors
 /// Those of building and of the rig.
 pub fn figures(args: &Bench, progress: &dyn Progress) -> Result<Vec<Figure>> {
-    let counts = measure(args.verbose, progress)?;
+    let (counts, costs) = measure(args.verbose, progress)?;
     let figure = |(name, goal, rival): Known| {
         let [median, least, most] = counts.get(name).copied().unwrap_or_default().map(f64::from);
         let mut figure = Figure::new("ipc", name, "instructions", median).spread(least, most);
@@ -64,7 +70,14 @@ pub fn figures(args: &Bench, progress: &dyn Progress) -> Result<Vec<Figure>> {
         }
         figure
     };
-    Ok(KNOWN.into_iter().map(figure).collect())
+    Ok(KNOWN.into_iter().map(figure).chain(costs.iter().flat_map(accesses)).collect())
+}
+
+/// What a path does, as figures.
+fn accesses((path, costs): &(String, Costs)) -> [Figure; 4] {
+    let Costs { loads, stores, serialising, exiting, .. } = *costs;
+    [("loads", loads), ("stores", stores), ("serialising", serialising), ("exiting", exiting)]
+        .map(|(what, count)| Figure::new("ipc", format!("{path}_{what}"), what, count as f64))
 }
 
 /// What is worse than it was when the figures were last written down; nothing if all is well.
@@ -76,7 +89,7 @@ pub fn worse(progress: &dyn Progress) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(&file).context("read", &file)?;
     let before: BTreeMap<String, f64> = toml::from_str(&text)
         .map_err(|error| Failure::Manifest { text: format!("{}: {error}", file.display()) })?;
-    Ok(compare(&before, &measure(false, progress)?))
+    Ok(compare(&before, &measure(false, progress)?.0))
 }
 
 fn compare(before: &BTreeMap<String, f64>, now: &BTreeMap<String, Counts>) -> Vec<String> {
@@ -91,8 +104,11 @@ fn compare(before: &BTreeMap<String, f64>, now: &BTreeMap<String, Counts>) -> Ve
     KNOWN.iter().filter_map(told).collect()
 }
 
+/// All counts by name, and what some paths do.
+type Measured = (BTreeMap<String, Counts>, Vec<(String, Costs)>);
+
 /// Counts everything; what a reading of the counter takes is subtracted.
-fn measure(is_verbose: bool, progress: &dyn Progress) -> Result<BTreeMap<String, Counts>> {
+fn measure(is_verbose: bool, progress: &dyn Progress) -> Result<Measured> {
     let packed = system::build_and_pack(&system::find("meter")?, is_verbose, progress)?;
     let cache = Cache::open()?;
     rig::setup(&cache, progress)?;
@@ -106,7 +122,9 @@ fn measure(is_verbose: bool, progress: &dyn Progress) -> Result<BTreeMap<String,
         }
         lines.push(line.to_owned());
     })?;
-    read(&lines).ok_or_else(|| strange(&lines))
+    let (events, costs) = trace::measure(&cache, &packed.kernel, &packed.image, progress)?;
+    let counts = read(&lines, events).ok_or_else(|| strange(&lines))?;
+    Ok((counts, costs))
 }
 
 fn strange(lines: &[String]) -> Failure {
@@ -115,13 +133,13 @@ fn strange(lines: &[String]) -> Failure {
     Failure::Strange { who: "meter", what: "the count".into(), text: said.join("; ") }
 }
 
-/// All counts that the lines tell, if a loop of known length has its length.
-fn read(lines: &[String]) -> Option<BTreeMap<String, Counts>> {
+/// All counts that the lines tell, and those of events; if a loop of known length has its length.
+fn read(lines: &[String], events: BTreeMap<String, Counts>) -> Option<BTreeMap<String, Counts>> {
     let raw: BTreeMap<String, Counts> = lines.iter().filter_map(|line| figure(line)).collect();
     let [clock, ..] = *raw.get("clock")?;
     let without =
         |(name, counts): (String, Counts)| (name, counts.map(|count| count.saturating_sub(clock)));
-    let counts: BTreeMap<String, Counts> = raw.into_iter().map(without).collect();
+    let counts: BTreeMap<String, Counts> = raw.into_iter().map(without).chain(events).collect();
     let sound = counts.get("loop_2000")?[0] == LOOP;
     let complete =
         KNOWN.iter().all(|(name, ..)| counts.get(*name).is_some_and(|[median, ..]| *median > 0));
@@ -152,19 +170,19 @@ mod tests {
 
     #[test]
     fn what_a_reading_takes_is_subtracted() {
-        let counts = read(&lines(2003)).unwrap();
+        let counts = read(&lines(2003), BTreeMap::new()).unwrap();
         assert_eq!(counts["call"], [100, 99, 3998]);
     }
 
     #[test]
     fn nothing_is_told_if_a_loop_of_known_length_has_another() {
-        assert!(read(&lines(2004)).is_none());
-        assert!(read(&lines(2003)[..9]).is_none(), "figures are missing");
+        assert!(read(&lines(2004), BTreeMap::new()).is_none());
+        assert!(read(&lines(2003)[..9], BTreeMap::new()).is_none(), "figures are missing");
     }
 
     #[test]
     fn more_than_three_in_a_hundred_is_worse() {
-        let now = read(&lines(2003)).unwrap();
+        let now = read(&lines(2003), BTreeMap::new()).unwrap();
         let mut before: BTreeMap<String, f64> =
             KNOWN.iter().map(|(name, ..)| ((*name).to_owned(), 100.0)).collect();
         assert!(compare(&before, &now).is_empty());
