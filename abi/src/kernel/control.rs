@@ -223,8 +223,9 @@ crate::interface! {
     /// another vCPU, that is told, and it makes no trap any more; until it has been let go of, it cannot be started and has no
     /// registers (`Busy`).
     7 now fn thread_stop(server: u16) -> ();
-    /// (Manager.) Five registers of a faulted or stopped thread: `set` 0 is rip rsp rflags rax rbx; 1 is rcx rdx rsi rdi rbp; 2 is r8 to
-    /// r12; 3 is r13 r14 r15 cr2 error code.
+    /// (Manager.) Five registers of a faulted or stopped thread: `set` 0 is rip rsp rflags rax rbx; 1 is rcx rdx rsi rdi rbp; 2 is r8
+    /// to r12; 3 is r13 r14 r15 cr2 error code. Of a thread that was stopped in a trap, or behind one, rip and rsp are told, and
+    /// all else is 0.
     8 now fn thread_registers(server: u16, set: u8) -> (u64, u64, u64, u64, u64);
     /// (Manager.) What the server used so far: state, CPU time (ns), calls made, calls taken, pages mapped.
     9 now fn server_usage(server: u16) -> (ThreadState, u64, u64, u64, u64);

@@ -40,7 +40,8 @@ pub fn body(bytes: &[u8]) {
         return;
     }
     let kernel = elf::kernel("good");
-    let (image, pages) = image::write(&plan, Domain::new(&kernel, manifest.memory_mib()));
+    let domain = Domain::new(&kernel, manifest.memory_mib(), manifest.vcpus());
+    let (image, pages) = image::write(&plan, domain);
     if manifest.check_memory(pages).is_ok() {
         // A system may still be too large for the kernel's limits; that is a report, too.
         if let Ok(system) = rules::proof(&manifest, &image) {

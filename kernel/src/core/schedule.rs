@@ -4,7 +4,8 @@
 //! withheld, when the vCPU changes hands and when a server's payer changes. The timer is armed only when something must happen before it would fire.
 //!
 //! Calls and answers may switch threads without the core (the machine's quick path; [`Core::switched`] tells it later).
-//! They do so only between threads that one account pays for, so accounts are charged exactly. A thread's own time is
+//! They do so only between threads that one account pays for, so accounts are charged exactly; notifications that do so
+//! charge as the core does. A thread's own time is
 //! exact to a turn of the core: what passed since then is counted as the time of the one that runs, and as part of its
 //! turn only if it ran at both ends and did not wait meanwhile. So no turn is thought longer than it was with the calls
 //! made in it, and one without end is found after at most `shortest` and twice its limit.

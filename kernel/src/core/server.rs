@@ -247,8 +247,15 @@ impl Core<'_> {
         if thread.saved == Saved::Frame {
             return Ok(hardware.thread_registers(id.0, set));
         }
+        // Behind a trap, what else is kept is of a thread that goes on or of one that broke a rule in it.
+        let place = TrapRegisters {
+            rip: thread.registers.rip,
+            rsp: thread.registers.rsp,
+            ..TrapRegisters::default()
+        };
+        let stopped = thread.state == State::Stopped;
         let TrapRegisters { rax, rdi, words: [rsi, rdx, r10, r8, r9], r12, r13, rip, rsp } =
-            thread.registers;
+            if stopped { place } else { thread.registers };
         Ok(match set {
             0 => [rip, rsp, FLAGS, rax, 0],
             1 => [0, rdx, rsi, rdi, 0],

@@ -51,6 +51,12 @@ struct Servers {
 /// Who takes part: client, server, peer, less urgent one.
 type Cast = (Role, Option<Role>, Option<Role>, Option<Role>);
 
+/// What is counted from outside, instruction by instruction: events that interrupt who runs.
+const EVENTS: [Cast; 2] = [
+    (Role::Spinner, Some(Role::Sleeper), None, None),
+    (Role::SomeSlices, None, Some(Role::Spinner), None),
+];
+
 const PHASES: [Cast; 12] = [
     (Role::Clock, None, None, None),
     (Role::Caller, Some(Role::Clocked), None, None),
@@ -59,7 +65,7 @@ const PHASES: [Cast; 12] = [
     (Role::BlockClient, Some(Role::BlockServer), None, None),
     (Role::LateClient, Some(Role::Late), Some(Role::LatePeer), None),
     (Role::RingHigher, Some(Role::Sink), None, None),
-    (Role::RingLower, None, None, Some(Role::Ringer)),
+    (Role::RingLower, None, None, Some(Role::Waiter)),
     (Role::Timer, None, None, None),
     (Role::TypedClient, Some(Role::Typed), None, None),
     (Role::Pauser, None, Some(Role::PausePeer), None),
@@ -67,7 +73,7 @@ const PHASES: [Cast; 12] = [
 ];
 
 impl Servers {
-    /// Plays a phase until the client says that it is done.
+    /// Plays a phase until somebody says that it is done.
     fn play(&self, (client, server, peer, low): Cast) {
         let cast = [
             (self.client, Some(client)),
@@ -150,6 +156,10 @@ fn run() -> ! {
         peer: peer.create(region),
         low: low.create(region),
     };
+    for cast in EVENTS {
+        servers.play(cast);
+    }
+    tell(format_args!("meter: events done"));
     for cast in PHASES {
         servers.play(cast);
     }

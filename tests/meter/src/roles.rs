@@ -21,6 +21,13 @@ pub const OTHER: Handle = Handle(3);
 
 /// The slot of the server, which manages that of the peer.
 pub const PAGER_SLOT: u16 = 2;
+/// How long the timed roles wait, in nanoseconds.
+const PAUSE: u64 = 20_000;
+/// How often they do.
+const EVENTS: u64 = 20;
+/// The kernel's slice of time, in nanoseconds.
+const SLICE: u64 = 5_000_000;
+
 /// A deadline that is never reached.
 const NEVER: u64 = 1 << 60;
 
@@ -89,10 +96,10 @@ roles! {
     RingHigher = 13 => ring_higher,
     /// Tells when it was woken.
     Sink = 14 => sink,
-    /// Notifies `Ringer`, which is less urgent.
+    /// Notifies `Waiter`, which is less urgent: while it waits, and again before it has run.
     RingLower = 15 => ring_lower,
-    /// Notifies whoever woke it.
-    Ringer = 16 => ringer,
+    /// Waits.
+    Waiter = 16 => waiter,
     /// Sets its timer.
     Timer = 17 => timer,
     /// Calls `Typed`.
@@ -109,6 +116,12 @@ roles! {
     Toucher = 23 => toucher,
     /// Maps what `Toucher` touches, and takes it away when it is called.
     Pager = 24 => pager,
+    /// Computes.
+    Spinner = 25 => spinner,
+    /// Is woken by its timer.
+    Sleeper = 26 => sleeper,
+    /// Computes for as long as some slices last.
+    SomeSlices = 27 => some_slices,
 }
 
 fn done() -> ! {
@@ -268,20 +281,54 @@ fn sink(board: Board) -> ! {
 
 fn ring_lower(board: Board) -> ! {
     for round in 0..ROUNDS {
+        // The other comes to run, and waits.
+        sleep(PAUSE);
         let from = now();
         Trap.notify(OTHER);
         let to = now();
         board.keep(Figure::NotifyLower, round, from, to);
-        Trap.reply_wait(None);
+        let from = now();
+        Trap.notify(OTHER);
+        let to = now();
+        board.keep(Figure::NotifyBusy, round, from, to);
     }
     done()
 }
 
-fn ringer(_: Board) -> ! {
+/// Waits until some time has passed, in nanoseconds.
+fn sleep(time: u64) {
+    if let Ok(time_now) = rt::own().now() {
+        rt::timer(time_now + time);
+        Trap.reply_wait(None);
+    }
+}
+
+fn waiter(_: Board) -> ! {
     loop {
         Trap.reply_wait(None);
-        Trap.notify(OTHER);
     }
+}
+
+fn spinner(_: Board) -> ! {
+    loop {
+        spin(1_000);
+    }
+}
+
+fn sleeper(_: Board) -> ! {
+    for _ in 0..EVENTS {
+        sleep(PAUSE);
+    }
+    done()
+}
+
+fn some_slices(_: Board) -> ! {
+    if let Ok(start) = rt::own().now() {
+        while rt::own().now().is_ok_and(|now| now < start + EVENTS * SLICE) {
+            spin(100_000);
+        }
+    }
+    done()
 }
 
 fn timer(board: Board) -> ! {

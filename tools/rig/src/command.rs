@@ -18,7 +18,12 @@ pub struct Machine {
     pub accel: String,
     /// Whether time is the number of instructions: one a nanosecond, and none passes while all wait.
     pub counts: bool,
+    /// Addresses of which each instruction that is executed is written to the run's file [`TRACE`].
+    pub traced: Option<std::ops::Range<u64>>,
 }
+
+/// The file of a run with the addresses of executed instructions, one a line.
+pub const TRACE: &str = "trace";
 
 impl Machine {
     /// The machine with a Linux dom0.
@@ -27,7 +32,7 @@ impl Machine {
     pub fn dom0() -> Self {
         let accel = variable("XYLEM_ACCEL").unwrap_or_else(|| "tcg,thread=single".into());
         let cpu = variable("XYLEM_CPU").unwrap_or_else(|| Toolstack::chosen().cpu.into());
-        Self { memory: 1536, cpus: 2, cpu, accel, counts: false }
+        Self { memory: 1536, cpus: 2, cpu, accel, counts: false, traced: None }
     }
 
     /// The machine where our kernel itself is dom0.
@@ -54,13 +59,22 @@ impl Machine {
         Self { cpus: self.cpus.max(vcpus), accel, ..self }
     }
 
+    /// The same, with every instruction of a range of addresses written down.
+    #[must_use]
+    pub fn tracing(self, range: std::ops::Range<u64>) -> Self {
+        Self { accel: format!("{},one-insn-per-tb=on", self.accel), traced: Some(range), ..self }
+    }
+
     fn options(&self, machine: &str) -> Vec<String> {
         let line = format!(
             "-M {machine} -accel {} -cpu {} -smp {} -m {} -display none -vga none -nodefaults -no-reboot -kernel xen",
             self.accel, self.cpu, self.cpus, self.memory
         );
         let count = if self.counts { " -icount shift=0,sleep=off" } else { "" };
-        words(&format!("{line}{count}"))
+        let trace = self.traced.as_ref().map_or(String::new(), |range| {
+            format!(" -d exec,nochain -dfilter {:#x}..{:#x} -D {TRACE}", range.start, range.end - 1)
+        });
+        words(&format!("{line}{count}{trace}"))
     }
 }
 
@@ -144,6 +158,7 @@ mod tests {
             cpu: "max,-xsave".into(),
             accel: "tcg,thread=single".into(),
             counts: false,
+            traced: None,
         }
     }
 

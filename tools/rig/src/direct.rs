@@ -147,6 +147,26 @@ impl Direct {
         }
     }
 
+    /// Gives each address of the trace to `each`, in the order of execution.
+    ///
+    /// # Errors
+    /// There is no trace.
+    pub fn trace(&self, mut each: impl FnMut(u64)) -> Result<()> {
+        let path = self.run.join(command::TRACE);
+        let mut lines = BufReader::new(fs::File::open(&path).context("open", &path)?);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).context("read", &path)? > 0 {
+            // `Trace CPU: HOST [BASE/ADDRESS/FLAGS/…]`
+            let address = line.split(|byte| *byte == b'/').nth(1);
+            let text = address.and_then(|digits| std::str::from_utf8(digits).ok());
+            if let Some(address) = text.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
+                each(address);
+            }
+            line.clear();
+        }
+        Ok(())
+    }
+
     /// What QEMU itself said.
     pub fn complaint(&self) -> String {
         fs::read_to_string(self.run.join("qemu.log")).unwrap_or_default()

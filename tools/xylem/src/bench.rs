@@ -15,6 +15,7 @@ mod ping;
 mod samples;
 mod smp;
 mod status;
+mod trace;
 mod vectors;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@
 mod args;
 mod bench;
 mod check;
+mod code;
 mod failure;
 mod files;
 mod new;

@@ -177,6 +177,15 @@ pub fn package(name: &str) -> String {
     format!("{name}@{}", env!("CARGO_PKG_VERSION"))
 }
 
+/// Builds the kernel alone; returns its ELF.
+///
+/// # Errors
+/// [`Failure::Compile`].
+pub fn build_kernel(progress: &dyn Progress) -> Result<PathBuf> {
+    quiet_phase(progress, "build", || build(&["kernel"], KERNEL_TARGET, false))?;
+    Ok(output(KERNEL_TARGET, "kernel"))
+}
+
 fn build_all(images: &[&str], is_verbose: bool, progress: &dyn Progress) -> Result<()> {
     quiet_phase(progress, "build", || {
         build(&["kernel"], KERNEL_TARGET, is_verbose)?;

@@ -12,6 +12,7 @@ mod scenario;
 mod tier1;
 mod tier2;
 mod units;
+mod vectors;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -53,6 +54,7 @@ pub fn test(args: &Test) -> Result<ExitCode> {
         }
     }
     tally.add(tier1::run(args.filter.as_deref(), args.fast)?);
+    tally.add(vectors::run(args.filter.as_deref()));
     if !args.fast {
         tally.add(figures::run(args.filter.as_deref()));
         tally.add(tier2::run(args.filter.as_deref())?);

@@ -6,7 +6,7 @@ use abi::token::Kind;
 use abi::{Message, Status, Token, Word};
 
 use super::ipc::trio;
-use super::world::World;
+use super::world::{HERE, World};
 use crate::core::handle::{CALL, Handle, NOTIFY};
 use crate::core::hardware::{Exception, Next, Resume};
 use crate::core::table::ThreadId;
@@ -78,6 +78,17 @@ fn registers_of_a_thread_that_runs_are_not_told() {
     w.exception(FaultKind::Page);
     assert_eq!(w.core.thread_registers(&mut w.model, LOW, 2).unwrap()[4], 1 << 16 | 2 << 8 | 4);
     assert!(w.core.thread_registers(&mut w.model, LOW, 4).is_err());
+}
+
+#[test]
+fn of_a_thread_that_is_stopped_in_its_call_only_the_place_is_told() {
+    let mut w = trio();
+    w.call(LOW, 2, 5);
+    w.core.preempted(HERE);
+    w.core.stop(&mut w.model, LOW);
+    let set = |w: &mut World, set| w.core.thread_registers(&mut w.model, LOW, set).unwrap();
+    assert_eq!(set(&mut w, 0), [0x40_1002, 0x1fff_f000, 0x202, 0, 0]);
+    assert_eq!([1, 2, 3].map(|sets| set(&mut w, sets)), [[0; 5]; 3]);
 }
 
 #[test]

@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rig::Cache;
 use rig::direct::{self, Boot};
-use rig::{Cache, Progress};
 
 use crate::failure::{Failure, Result};
-use crate::system;
+use crate::system::Packed;
 
 /// What a run may take.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -19,17 +19,18 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// Median, least and most of a figure's samples.
 pub type Counts = [u32; 3];
 
-/// All figures of a system that has its name from the server that counts, as far as `sound` thinks that they are right.
+/// All figures of a packed system whose server of the name `system` counts, if `sound` thinks that they are right.
 ///
 /// # Errors
-/// Those of building and of the rig; what the server said if that is not sound.
+/// Those of the rig; what the server said if that is not sound.
 pub fn measure(
     system: &'static str,
+    packed: &Packed,
+    cache: &Cache,
     is_verbose: bool,
-    progress: &dyn Progress,
     sound: impl Fn(&BTreeMap<String, Counts>) -> bool,
 ) -> Result<BTreeMap<String, Counts>> {
-    let lines = lines(system, is_verbose, progress)?;
+    let lines = lines(packed, cache, is_verbose)?;
     read(system, &lines).filter(sound).ok_or_else(|| Failure::Strange {
         who: system,
         what: "the count".into(),
@@ -37,15 +38,12 @@ pub fn measure(
     })
 }
 
-fn lines(system: &str, is_verbose: bool, progress: &dyn Progress) -> Result<Vec<String>> {
-    let packed = system::build_and_pack(&system::find(system)?, is_verbose, progress)?;
-    let cache = Cache::open()?;
-    rig::setup(&cache, progress)?;
+fn lines(packed: &Packed, cache: &Cache, is_verbose: bool) -> Result<Vec<String>> {
     let mut boot = Boot::of(&packed.kernel);
     boot.image = Some(&packed.image);
     boot.machine = boot.machine.counting();
     let mut lines = Vec::new();
-    direct::run(&cache, &boot, LIMIT, |line| {
+    direct::run(cache, &boot, LIMIT, |line| {
         if is_verbose {
             eprintln!("{line}");
         }

@@ -1,15 +1,16 @@
 //! `bench ipc`: the instructions of each trap, counted by QEMU while the domain runs under Xen (see [`counted`]).
 //!
-//! A loop of known length must count as what it is, or nothing is told. Counts are the same from run to run; a kernel or a
-//! server that was compiled otherwise has others.
+//! A loop of known length must count as what it is, or nothing is told. What an event costs is counted from outside
+//! (`trace`). Counts are the same from run to run; a kernel or a server that was compiled otherwise has others.
 
 use std::collections::BTreeMap;
 
-use rig::Progress;
+use rig::{Cache, Progress};
 
-use super::Figure;
 use super::counted::{self, Counts};
+use super::{Figure, trace};
 use crate::args::Bench;
+use crate::code::Costs;
 use crate::failure::{Context, Failure, Result};
 use crate::system;
 
@@ -21,7 +22,7 @@ const TOLERANCE: f64 = 1.03;
 /// A figure: its name, the goal, and what seL4 takes (x86_64, fast path, no KPTI, measured in the same way).
 type Known = (&'static str, Option<f64>, Option<f64>);
 
-const KNOWN: [Known; 14] = [
+const KNOWN: [Known; 17] = [
     ("call", Some(85.0), Some(184.0)),
     ("reply_wait", Some(90.0), Some(211.0)),
     ("round_trip", Some(175.0), Some(395.0)),
@@ -31,6 +32,9 @@ const KNOWN: [Known; 14] = [
     ("deferred_reply", None, None),
     ("notify_higher", Some(250.0), Some(665.0)),
     ("notify_lower", Some(250.0), None),
+    ("notify_busy", Some(250.0), None),
+    ("event", Some(300.0), Some(355.0)),
+    ("preemption", None, None),
     ("kernel_call", Some(250.0), None),
     ("switch", None, None),
     ("fault", None, None),
@@ -43,7 +47,7 @@ const KNOWN: [Known; 14] = [
 /// # Errors
 /// Those of building and of the rig.
 pub fn figures(args: &Bench, progress: &dyn Progress) -> Result<Vec<Figure>> {
-    let counts = measure(args.verbose, progress)?;
+    let (counts, costs) = measure(args.verbose, progress)?;
     let figure = |(name, goal, rival): Known| {
         let [median, least, most] = counts.get(name).copied().unwrap_or_default().map(f64::from);
         let mut figure = Figure::new("ipc", name, "instructions", median).spread(least, most);
@@ -55,7 +59,14 @@ pub fn figures(args: &Bench, progress: &dyn Progress) -> Result<Vec<Figure>> {
         }
         figure
     };
-    Ok(KNOWN.into_iter().map(figure).collect())
+    Ok(KNOWN.into_iter().map(figure).chain(costs.iter().flat_map(accesses)).collect())
+}
+
+/// What a path does, as figures.
+fn accesses((path, costs): &(String, Costs)) -> [Figure; 4] {
+    let Costs { loads, stores, serialising, exiting, .. } = *costs;
+    [("loads", loads), ("stores", stores), ("serialising", serialising), ("exiting", exiting)]
+        .map(|(what, count)| Figure::new("ipc", format!("{path}_{what}"), what, count as f64))
 }
 
 /// What is worse than it was when the figures were last written down; nothing if all is well.
@@ -67,7 +78,7 @@ pub fn worse(progress: &dyn Progress) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(&file).context("read", &file)?;
     let before: BTreeMap<String, f64> = toml::from_str(&text)
         .map_err(|error| Failure::Manifest { text: format!("{}: {error}", file.display()) })?;
-    Ok(compare(&before, &measure(false, progress)?))
+    Ok(compare(&before, &measure(false, progress)?.0))
 }
 
 fn compare(before: &BTreeMap<String, f64>, now: &BTreeMap<String, Counts>) -> Vec<String> {
@@ -82,15 +93,26 @@ fn compare(before: &BTreeMap<String, f64>, now: &BTreeMap<String, Counts>) -> Ve
     KNOWN.iter().filter_map(told).collect()
 }
 
+/// All counts by name, and what some paths do.
+type Measured = (BTreeMap<String, Counts>, Vec<(String, Costs)>);
+
 /// Counts everything.
-fn measure(is_verbose: bool, progress: &dyn Progress) -> Result<BTreeMap<String, Counts>> {
-    counted::measure("meter", is_verbose, progress, is_sound)
+fn measure(is_verbose: bool, progress: &dyn Progress) -> Result<Measured> {
+    let packed = system::build_and_pack(&system::find("meter")?, is_verbose, progress)?;
+    let cache = Cache::open()?;
+    rig::setup(&cache, progress)?;
+    let (events, costs) = trace::measure(&cache, &packed.kernel, &packed.image, progress)?;
+    let sound = |counts: &BTreeMap<String, Counts>| is_sound(counts, &events);
+    let counts = counted::measure("meter", &packed, &cache, is_verbose, sound)?;
+    Ok((counts.into_iter().chain(events).collect(), costs))
 }
 
-/// A loop of known length has its length, and all figures are there.
-fn is_sound(counts: &BTreeMap<String, Counts>) -> bool {
+/// A loop of known length has its length, and all figures are there, among the counts or the events.
+fn is_sound(counts: &BTreeMap<String, Counts>, events: &BTreeMap<String, Counts>) -> bool {
     let length = counts.get("loop_2000").map(|[median, ..]| *median);
-    let is_there = |name| counts.get(name).is_some_and(|[median, ..]| *median > 0);
+    let is_there = |name| {
+        counts.get(name).or_else(|| events.get(name)).is_some_and(|[median, ..]| *median > 0)
+    };
     length == Some(LOOP) && KNOWN.iter().all(|(name, ..)| is_there(*name))
 }
 
@@ -108,11 +130,13 @@ mod tests {
 
     #[test]
     fn nothing_is_told_if_a_loop_of_known_length_has_another_or_figures_are_missing() {
-        assert!(is_sound(&counts(2001)));
-        assert!(!is_sound(&counts(2002)));
+        assert!(is_sound(&counts(2001), &BTreeMap::new()));
+        assert!(!is_sound(&counts(2002), &BTreeMap::new()));
+        let event = BTreeMap::from([("fault".to_owned(), [1, 1, 1])]);
         let mut some = counts(2001);
         some.remove("fault");
-        assert!(!is_sound(&some));
+        assert!(!is_sound(&some, &BTreeMap::new()));
+        assert!(is_sound(&some, &event));
     }
 
     #[test]

@@ -8,12 +8,13 @@
 
 use std::collections::BTreeMap;
 
-use rig::Progress;
+use rig::{Cache, Progress};
 
 use super::Figure;
 use super::counted::{self, Counts};
 use crate::args::Bench;
 use crate::failure::Result;
+use crate::system;
 
 /// What is done, and how many figures there are of it: one for each size that fits.
 const KINDS: [&str; 5] = ["sha256", "aes_gcm", "checksum", "copy", "copy_shared"];
@@ -25,7 +26,10 @@ const SIZES: [u32; 3] = [64, 1460, 65_536];
 /// # Errors
 /// Those of building and of the rig.
 pub fn figures(args: &Bench, progress: &dyn Progress) -> Result<Vec<Figure>> {
-    let counts = counted::measure("abacus", args.verbose, progress, is_complete)?;
+    let packed = system::build_and_pack(&system::find("abacus")?, args.verbose, progress)?;
+    let cache = Cache::open()?;
+    rig::setup(&cache, progress)?;
+    let counts = counted::measure("abacus", &packed, &cache, args.verbose, is_complete)?;
     let named = names().filter_map(|name| Some((name.clone(), *counts.get(&name)?)));
     let figure = |(name, counts): (String, Counts)| {
         let [median, least, most] = counts.map(f64::from);
