@@ -11,7 +11,7 @@ pub const ROUNDS: usize = 1_000;
 pub const PAGES: u32 = 2 + (NAMES.len() * ROUNDS * 4).div_ceil(4096) as u32;
 
 /// Names of the figures.
-pub const NAMES: [&str; 16] = [
+pub const NAMES: [&str; 17] = [
     "clock",
     "loop_2000",
     "call",
