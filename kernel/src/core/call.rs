@@ -28,7 +28,9 @@ impl Core<'_> {
     /// The current thread trapped; its registers are kept already (`rip` and `rsp` included, `r12` and `r13` as 0).
     pub fn trapped(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) {
         let vcpu = self.enter(vcpu);
-        let Some(thread) = self.running(vcpu) else { return };
+        let Some(thread) = self.running(vcpu) else {
+            return self.stopped_meanwhile(vcpu, Saved::Trap);
+        };
         self.threads[thread].saved = Saved::Trap;
         let rax = self.threads[thread].registers.rax;
         let above = rax >> 8;
@@ -297,10 +299,15 @@ impl Core<'_> {
         kind: FaultKind,
         address: u64,
     ) {
+        self.trap_again(thread);
+        let TrapRegisters { rip, rsp, .. } = self.threads[thread].registers;
+        self.fault(hardware, thread, Fault { kind, address, error: 0, rip, rsp });
+    }
+
+    /// Lets a thread make the trap that it is in again when it goes on.
+    pub(super) fn trap_again(&mut self, thread: ThreadId) {
         let registers = &mut self.threads[thread].registers;
         registers.rip = registers.rip.wrapping_sub(TRAP_BYTES);
-        let TrapRegisters { rip, rsp, .. } = *registers;
-        self.fault(hardware, thread, Fault { kind, address, error: 0, rip, rsp });
     }
 
     fn answer_fault(&mut self, hardware: &mut impl Hardware, thread: ThreadId, verdict: u64) {

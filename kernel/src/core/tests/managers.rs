@@ -376,6 +376,36 @@ fn a_stopped_thread_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_thread_stopped_from_another_vcpu_goes_on_where_it_then_was() {
+    use crate::core::hardware::{Next, Resume, TrapRegisters, Vcpu};
+    for traps in [true, false] {
+        let mut w = World::boot_with(super::world::COUNTS, 2);
+        w.core.slot_configure(SlotId(1), 10, 1).unwrap();
+        let far = w.core.server_create(&mut w.model, SlotId(1), 4).unwrap();
+        w.core.slot_state(&mut w.model, SlotId(1), SlotState::Up).unwrap();
+        w.core.thread_start(&mut w.model, far, (0x40_0000, 0x2000_0000, 0)).unwrap();
+        assert!(matches!(w.core.next(&mut w.model, Vcpu(1)), Next::Run { thread: 1, .. }));
+        assert_eq!(w.kernel(ROOT, 1, 7, [1, 0, 0, 0, 0]).label, 0);
+        assert_eq!(w.kernel(ROOT, 1, 33, [1, 0, 0, 0, 0]).label, Error::Invalid as u64, "it runs");
+        let registers = TrapRegisters { rax: 9 << 8, rip: 0x40_0702, ..TrapRegisters::default() };
+        if traps {
+            // Its registers are kept by the machine before the core looks.
+            w.core.threads[far].registers = registers;
+            w.core.trapped(&mut w.model, Vcpu(1));
+        } else {
+            w.core.preempted(Vcpu(1));
+        }
+        assert_eq!(w.core.next(&mut w.model, Vcpu(1)), Next::Idle);
+        assert_eq!(w.kernel(ROOT, 1, 33, [1, 0, 0, 0, 0]).label, 0);
+        let Next::Run { thread: 1, resume, .. } = w.core.next(&mut w.model, Vcpu(1)) else {
+            panic!("it does not go on")
+        };
+        let again = TrapRegisters { rip: 0x40_0700, ..registers };
+        assert_eq!(resume, if traps { Resume::Trap(again) } else { Resume::Frame });
+    }
+}
+
+#[test]
 fn a_thread_that_never_ran_cannot_be_resumed() {
     let mut w = World::boot();
     w.core.slot_configure(SlotId(1), 10, 0).unwrap();
