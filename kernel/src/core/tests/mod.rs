@@ -21,6 +21,7 @@ mod quick_steps;
 mod quotas;
 mod random_ipc;
 mod random_memory;
+mod reach;
 mod running;
 mod servers;
 mod steps;
