@@ -301,8 +301,10 @@ pub enum Fault {
     Address,
     /// A region that two slots may write.
     Writers,
-    /// A wire whose caller is not below the serving slot's priority, or a slot that is not below its manager's.
+    /// A wire whose caller is not below the serving slot's priority.
     Priority,
+    /// A slot that is not below its manager's priority.
+    Manager,
     /// A handle outside the table or two in one place.
     Handle,
 }
@@ -355,7 +357,7 @@ impl System {
         if let Some(manager) = slot.manager {
             let manager = self.slots.get(usize::from(manager)).ok_or(Fault::Number("manager"))?;
             if manager.priority <= slot.priority {
-                return Err(Fault::Priority);
+                return Err(Fault::Manager);
             }
         }
         if !is_limit(slot.budget, slot.period) {

@@ -297,7 +297,7 @@ crate::interface! {
     /// (Manager: its own slot too.) How many objects of a kind a slot holds, and its limit.
     32 now fn quota_read(slot: u16, kind: ObjectKind) -> (u32, u32);
     /// (Manager.) Lets a stopped thread go on where it was stopped: a call that it had in flight answers `Cancelled`, a wait
-    /// ends with bit 62. `Invalid` if it was never started or is not stopped.
+    /// ends with bit 62. `Invalid` if it was never started or is not stopped, `Busy` while its vCPU has not let go of it.
     33 now fn thread_resume(server: u16) -> ();
     /// Makes a candidate in a slot that has a server (`Busy`: and a candidate), with room for `handles` handles (at least 2).
     /// Until its commit it reaches the kernel and the supervisor alone, has no inbox, and cannot write shared memory.

@@ -29,7 +29,9 @@ impl Core<'_> {
     #[inline(always)]
     pub fn trapped(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu) {
         let vcpu = self.enter(vcpu);
-        let Some(thread) = self.running(vcpu) else { return };
+        let Some(thread) = self.running(vcpu) else {
+            return self.stopped_meanwhile(vcpu, Saved::Trap);
+        };
         let trapped = &mut self.threads[thread];
         trapped.saved = Saved::Trap;
         let rax = trapped.registers.rax;
@@ -314,10 +316,15 @@ impl Core<'_> {
         kind: FaultKind,
         address: u64,
     ) {
+        self.trap_again(thread);
+        let TrapRegisters { rip, rsp, .. } = self.threads[thread].registers;
+        self.fault(hardware, thread, Fault { kind, address, error: 0, rip, rsp });
+    }
+
+    /// Lets a thread make the trap that it is in again when it goes on.
+    pub(super) fn trap_again(&mut self, thread: ThreadId) {
         let registers = &mut self.threads[thread].registers;
         registers.rip = registers.rip.wrapping_sub(TRAP_BYTES);
-        let TrapRegisters { rip, rsp, .. } = *registers;
-        self.fault(hardware, thread, Fault { kind, address, error: 0, rip, rsp });
     }
 
     fn answer_fault(&mut self, hardware: &mut impl Hardware, thread: ThreadId, verdict: u64) {

@@ -196,22 +196,34 @@ impl<'a> Core<'a> {
     /// The current thread caused an exception; the machine saved its full frame.
     pub fn exception(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu, exception: Exception) {
         let vcpu = self.enter(vcpu);
-        if let Some(thread) = self.running(vcpu) {
-            self.threads[thread].saved = Saved::Frame;
-            self.fault(hardware, thread, exception.into());
-        }
+        let Some(thread) = self.running(vcpu) else {
+            return self.stopped_meanwhile(vcpu, Saved::Frame);
+        };
+        self.threads[thread].saved = Saved::Frame;
+        self.fault(hardware, thread, exception.into());
     }
 
     /// The current thread, if there is one, was interrupted in user mode and the machine saved its full frame. Call it before
     /// the `event` and `timer` of the interrupt.
     pub fn preempted(&mut self, vcpu: Vcpu) {
         let vcpu = self.enter(vcpu);
-        // One that another vCPU stopped meanwhile is kept as it was interrupted, too.
-        let current = self.vcpus[vcpu].current.some();
-        let runs =
-            |it: &ThreadId| matches!(self.threads[*it].state, State::Running | State::Stopped);
-        if let Some(thread) = current.filter(runs) {
-            self.threads[thread].saved = Saved::Frame;
+        match self.running(vcpu) {
+            Some(thread) => self.threads[thread].saved = Saved::Frame,
+            None => self.stopped_meanwhile(vcpu, Saved::Frame),
+        }
+    }
+
+    /// The current thread comes in, and was stopped from another vCPU while it still ran: what it does now is not done, and
+    /// this is where it goes on if it is resumed.
+    #[cold]
+    #[inline(never)]
+    fn stopped_meanwhile(&mut self, vcpu: VcpuId, saved: Saved) {
+        let Some(thread) = self.vcpus[vcpu].current.some() else { return };
+        if self.threads[thread].state == State::Stopped {
+            self.threads[thread].saved = saved;
+            if saved == Saved::Trap {
+                self.trap_again(thread);
+            }
         }
     }
 }

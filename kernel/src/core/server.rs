@@ -199,8 +199,11 @@ impl Core<'_> {
     ) -> Result<(), Error> {
         let Thread { state, begun, inbox, own, life, .. } = self.threads[id];
         let fills = life == Life::Live;
-        if state != State::Stopped || !begun || !fills || !self.is_off_processors(id) {
+        if state != State::Stopped || !begun || !fills {
             return Err(Error::Invalid);
+        }
+        if !self.is_off_processors(id) {
+            return Err(Error::Busy);
         }
         let thread = &mut self.threads[id];
         thread.payer = own;

@@ -45,6 +45,7 @@ impl fmt::Display for Refusal<'_> {
             }
             Self::Table(Fault::Writers) => f.write_str("two slots would write the same memory"),
             Self::Table(Fault::Priority) => f.write_str("a wire does not go up in priority"),
+            Self::Table(Fault::Manager) => f.write_str("a slot is not below its manager"),
             Self::Table(Fault::Handle) => {
                 f.write_str("a handle lies outside its table or on another")
             }

@@ -47,6 +47,8 @@ mod random_memory;
 #[cfg(test)]
 mod random_vcpus;
 #[cfg(test)]
+mod reach;
+#[cfg(test)]
 mod running;
 #[cfg(test)]
 mod servers;

@@ -64,6 +64,8 @@ enum Record {
     TwoWriters,
     /// A slot calls one that is not above it.
     CallsLevel,
+    /// The supervisor has a manager.
+    Managed,
     /// Two handles have one place.
     HandleTwice,
     /// A handle leads to a slot that does not exist.
@@ -176,6 +178,7 @@ impl Record {
                 maps.filter(|map| map.region == 0).for_each(|map| map.writable = true);
             }
             Self::CallsLevel => caller(system)?.priority = u8::MAX,
+            Self::Managed => system.slots.first_mut()?.manager = Some(1),
             Self::HandleTwice => {
                 let table = &mut caller(system)?.table;
                 table.push(*table.first()?);
@@ -363,6 +366,7 @@ mod tests {
             ("garbage", Fault::Malformed),
             ("two-writers", Fault::Writers),
             ("calls-level", Fault::Priority),
+            ("managed", Fault::Manager),
             ("handle-twice", Fault::Handle),
             ("no-such-slot", Fault::Number("slot")),
             ("maps-code", Fault::Address),
