@@ -325,6 +325,7 @@ impl Twins {
         let before = of(&self.quick);
         if wakes {
             assert_eq!((before.0, before.2), (before.1, self.quick.model.now));
+            assert_eq!(self.quick.core.threads[before.0].turn, 0, "its turn begins now");
         }
         let next = self.quick.core.next(&mut self.quick.model, HERE);
         let runs = |next| if let Next::Run { thread, .. } = next { Some(thread) } else { None };
