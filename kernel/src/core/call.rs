@@ -20,7 +20,8 @@ impl Core<'_> {
     #[cfg(any(test, fuzzing))]
     pub fn trap(&mut self, hardware: &mut impl Hardware, vcpu: Vcpu, registers: TrapRegisters) {
         let here = self.enter(vcpu);
-        let Some(thread) = self.running(here) else { return };
+        // As the machine does, whatever became of it meanwhile.
+        let Some(thread) = self.vcpus[here].current.some() else { return };
         self.threads[thread].registers = TrapRegisters { r12: 0, r13: 0, ..registers };
         self.trapped(hardware, vcpu);
     }

@@ -139,9 +139,14 @@ impl Naive {
     }
 
     pub fn interrupted(&mut self) {
-        if let Some(thread) = self.runs() {
+        if let Some(thread) = self.runs().or_else(|| self.stopped_meanwhile()) {
             self.threads[thread].goes = Goes::Frame;
         }
+    }
+
+    /// Who ran here until just now, and was stopped from another vCPU.
+    fn stopped_meanwhile(&self) -> Option<usize> {
+        self.current.filter(|thread| self.threads[*thread].does == Does::Nothing)
     }
 
     fn wake(&mut self, slot: usize) {
@@ -201,7 +206,13 @@ impl Naive {
     }
 
     pub fn trap(&mut self, rax: u64, message: Message) {
-        let Some(thread) = self.runs() else { return };
+        let Some(thread) = self.runs() else {
+            if let Some(thread) = self.stopped_meanwhile() {
+                let again = Registers { rax, message, rip: TRAP_AT, ..Registers::default() };
+                self.threads[thread].goes = Goes::Trap(again);
+            }
+            return;
+        };
         let above = rax >> 8;
         let handle = usize::try_from(above)
             .ok()

@@ -18,7 +18,11 @@ impl Naive {
     }
 
     pub fn resume(&mut self, thread: usize) -> bool {
-        let stopped = self.threads[thread].exists && self.threads[thread].does == Does::Nothing;
+        let elsewhere = self.others.iter().enumerate().filter(|(vcpu, _)| *vcpu != self.here);
+        let is_held = elsewhere.map(|(_, current)| *current).chain([self.current]);
+        let stopped = self.threads[thread].exists
+            && self.threads[thread].does == Does::Nothing
+            && !is_held.into_iter().any(|current| current == Some(thread));
         if stopped {
             let slot = self.threads[thread].slot;
             self.threads[thread].payer = slot;

@@ -9,6 +9,7 @@ use crate::core::account::ATTENTION_DRY;
 use crate::core::hardware::TrapRegisters;
 use crate::core::schedule::SLICE;
 use crate::core::table::{SlotId, ThreadId, VcpuId};
+use crate::core::thread::WAITED;
 use crate::machine::quick_host::{Host, Registers};
 
 const LOW: ThreadId = ThreadId(1);
@@ -152,5 +153,27 @@ fn a_slice_is_filled_up_when_it_is_used_up() {
         c.world.core.threads[MID].slice = before;
         assert!(quickly(&mut c, &mut host, NOTIFY_MID));
         assert_eq!(c.world.core.threads[MID].slice, after);
+    }
+}
+
+#[test]
+fn time_that_is_charged_is_never_less_than_nothing() {
+    // Time from the last charge on and time withheld, before and now; and what is charged.
+    for (passed, stolen_before, stolen, spent) in
+        [(100, 0, 0, 100), (-10, 0, 0, 0), (100, 0, 500, 0), (100, 50, 20, 100), (100, 50, 80, 70)]
+    {
+        let (mut c, mut host) = alone();
+        let vcpu = &mut c.world.core.vcpus[VcpuId(0)];
+        vcpu.stolen = stolen_before;
+        let since = vcpu.since;
+        c.world.core.threads[LOW].slice = 60;
+        c.world.core.threads[LOW].turn = WAITED;
+        let (used, cpu) = (c.world.core.slots[SlotId(LOW.0)].used, c.world.core.threads[LOW].cpu);
+        host.set_time(since.saturating_add_signed(passed), stolen);
+        assert!(quickly(&mut c, &mut host, NOTIFY_MID));
+        let low = &c.world.core.threads[LOW];
+        assert_eq!((low.cpu - cpu, low.turn), (spent, 0));
+        assert_eq!(low.slice, 60_u64.saturating_sub(spent));
+        assert_eq!(c.world.core.slots[SlotId(LOW.0)].used - used, spent);
     }
 }

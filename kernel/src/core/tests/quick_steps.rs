@@ -48,7 +48,7 @@ impl Random {
                 Step::Answer { back: self.below(4) as usize, label, wait: self.below(4) != 0 }
             }
             160..204 => Step::Wait,
-            204..232 => Step::Notify { to: slot },
+            204..232 => Step::Notify { to: self.below(9) as u16 },
             232..236 => Step::Trap { number: self.below(6) as u8, above: self.above(), label },
             236..240 => Step::Kernel { label: [2, 3, 5, 5, 5, 77, 1, 2][self.below(8) as usize] },
             240 => Step::Exception,

@@ -33,6 +33,8 @@ pub struct Pair {
     pub used: Used,
     /// Two slots each are on one of so many vCPUs.
     vcpus: u16,
+    /// What each vCPU does, as it was when it was last looked at.
+    pub nexts: Vec<Next>,
 }
 
 impl Pair {
@@ -91,7 +93,8 @@ impl Pair {
         world.model.now = super::naive::NOW;
         naive.now = super::naive::NOW;
         let (tokens, used) = (Vec::new(), Used::default());
-        let mut pair = Self { world, naive, tokens, incarnation: 0, used, vcpus };
+        let nexts = std::vec![Next::Idle; vcpus.into()];
+        let mut pair = Self { world, naive, tokens, incarnation: 0, used, vcpus, nexts };
         for slot in 1..7 {
             pair.set(slot, SlotState::Up);
             pair.create(slot);

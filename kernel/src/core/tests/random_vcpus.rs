@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::naive::{Does, Naive};
 use super::random_ipc::Pair;
 use super::steps::{Step, step};
-use crate::core::hardware::{Next, Vcpu};
+use crate::core::hardware::Vcpu;
 
 impl Naive {
     /// Goes on with another vCPU.
@@ -32,26 +32,23 @@ impl Naive {
 
 impl Pair {
     /// Looks at another vCPU.
-    fn go_to(&mut self, vcpu: u16, nexts: &mut [Next]) {
-        nexts[usize::from(self.world.here.0)] = self.world.next;
+    fn go_to(&mut self, vcpu: u16) {
+        self.nexts[usize::from(self.world.here.0)] = self.world.next;
         self.world.here = Vcpu(vcpu);
-        self.world.next = nexts[usize::from(vcpu)];
+        self.world.next = self.nexts[usize::from(vcpu)];
         self.naive.go_to(usize::from(vcpu));
     }
 
     /// All vCPUs enter the kernel, so whoever was stopped is let go of.
     pub fn let_go(&mut self) {
-        let (here, next) = (self.world.here, self.world.next);
+        let here = self.world.here;
         for vcpu in 0..self.naive.others.len() as u16 {
-            self.naive.go_to(usize::from(vcpu));
-            self.world.here = Vcpu(vcpu);
+            self.go_to(vcpu);
             self.world.core.preempted(self.world.here);
             self.naive.interrupted();
             self.settle();
         }
-        self.world.here = here;
-        self.naive.go_to(usize::from(here.0));
-        self.world.next = next;
+        self.go_to(here.0);
         self.settle();
     }
 }
@@ -65,12 +62,11 @@ fn steps() -> impl Strategy<Value = Vec<(u16, Step)>> {
 /// Plays steps; returns how often somebody was told, and how often somebody ran who may not.
 fn play(vcpus: u16, steps: &[(u16, Step)]) -> (usize, usize) {
     let mut pair = Pair::on(vcpus);
-    let mut nexts = std::vec![Next::Idle; vcpus.into()];
     let (mut told, mut count, mut stopped) = (BTreeSet::new(), 0, 0);
     for (vcpu, step) in steps {
         let vcpu = vcpu % vcpus;
         told.extend(pair.world.model.kicks.drain(..).map(|vcpu| vcpu.0));
-        pair.go_to(vcpu, &mut nexts);
+        pair.go_to(vcpu);
         told.remove(&vcpu);
         let others: Vec<u16> = (0..vcpus).filter(|other| *other != vcpu).collect();
         let before: Vec<bool> =

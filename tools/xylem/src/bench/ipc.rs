@@ -94,7 +94,7 @@ fn compare(before: &BTreeMap<String, f64>, now: &BTreeMap<String, Counts>) -> Ve
 }
 
 /// All counts by name, and what some paths do.
-type Measured = (BTreeMap<String, Counts>, Vec<(String, Costs)>);
+pub type Measured = (BTreeMap<String, Counts>, Vec<(String, Costs)>);
 
 /// Counts everything.
 fn measure(is_verbose: bool, progress: &dyn Progress) -> Result<Measured> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rig::direct::{Boot, Direct};
 use rig::{Cache, Machine, Progress};
 
-use super::counted::Counts;
+use super::ipc::Measured;
 use crate::code::{Code, Costs, is_return};
 use crate::failure::{Failure, Result};
 use crate::system;
@@ -35,7 +35,7 @@ pub fn measure(
     kernel: &Path,
     image: &Path,
     progress: &dyn Progress,
-) -> Result<(BTreeMap<String, Counts>, Vec<(String, Costs)>)> {
+) -> Result<Measured> {
     let code = Code::read(kernel)?;
     let paths = system::quiet_phase(progress, "trace", || trace(cache, kernel, image, &code))?;
     let mut counts = BTreeMap::new();
