@@ -117,7 +117,7 @@ impl Server {
 
 /// The next call or fault of a server; an end of the run if none comes for a while.
 pub fn next() -> Event {
-    rt::timer(rt::clock::now() + 5_000_000_000);
+    rt::timer(rt::clock::now() + 60_000_000_000);
     loop {
         let event = Trap.reply_wait(None);
         if event.token.kind() != Kind::None {
