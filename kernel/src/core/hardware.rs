@@ -124,8 +124,10 @@ pub trait Hardware {
         frame: Frame,
         access: Access,
     ) -> Result<(), TablesExhausted>;
-    /// Unmaps one page and says which it was; gone from all translation buffers before any thread runs on.
+    /// Unmaps one page and says which it was; other vCPUs may know it until the next `space_flush`.
     fn space_unmap(&mut self, server: u16, address: u64) -> Option<(Frame, Access)>;
+    /// Nothing that was unmapped is in the translation buffer of any vCPU when this returns.
+    fn space_flush(&mut self);
     /// What is mapped at an address.
     fn space_lookup(&mut self, server: u16, address: u64) -> Option<(Frame, Access)>;
     /// The first mapped page at or above `address`, looking at a bounded number of table entries: `Ok(None)` if there is

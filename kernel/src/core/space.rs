@@ -104,6 +104,7 @@ impl Core<'_> {
         for page in 0..count {
             self.unmap_page(hardware, server, address + u64::from(page) * PAGE);
         }
+        hardware.space_flush();
         Ok(count)
     }
 

@@ -85,14 +85,6 @@ impl Machine {
         ThisVcpu::first(self.facts.vcpus_used).any(runs)
     }
 
-    /// Empties all translation buffers, if something is in one that must not be there. To be called before the lock is
-    /// dropped: until then, what was unmapped is nobody else's yet.
-    pub fn flush_stale(&mut self) {
-        if self.stale {
-            self.flush();
-        }
-    }
-
     #[cold]
     #[inline(never)]
     fn flush(&mut self) {
@@ -151,6 +143,12 @@ impl Hardware for Machine {
         let found = self.space(server)?.unmap(self.tables.view(), address)?;
         self.stale |= self.facts.vcpus_used > 1 && self.is_loaded_elsewhere(server);
         Some(found)
+    }
+
+    fn space_flush(&mut self) {
+        if self.stale {
+            self.flush();
+        }
     }
 
     fn space_lookup(&mut self, server: u16, address: u64) -> Option<(Frame, Access)> {

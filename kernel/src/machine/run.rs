@@ -343,7 +343,7 @@ impl Kernel {
         if self.audit {
             self.check();
         }
-        let way = match next {
+        match next {
             Choice::Fatal => panic::supervisor(self.core.fatal()),
             Choice::Idle => {
                 vcpu.quick.current.set(0);
@@ -359,9 +359,7 @@ impl Kernel {
                 self.prepare(vcpu, thread);
                 Way::Trap
             }
-        };
-        self.machine.flush_stale();
-        way
+        }
     }
 }
 
