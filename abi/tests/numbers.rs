@@ -9,7 +9,7 @@ use abi::wiring::{
 };
 use abi::{ABI_HASH, Handle, Status, Token, Word};
 
-const MANY: Numbers = Numbers { needs: 3, ports: 2, windows: 1, clients: 4 };
+const MANY: Numbers = Numbers { needs: 3, ports: 2, windows: 1, clients: 4, control: 0 };
 
 #[test]
 fn handles_are_numbered_by_needs_ports_windows_and_clients() {

@@ -126,8 +126,10 @@ pub trait Hardware {
         access: Access,
         tables: u32,
     ) -> Result<(), TablesExhausted>;
-    /// Unmaps one page and says which it was; gone from all translation buffers before any thread runs on.
+    /// Unmaps one page and says which it was; other vCPUs may know it until the next `space_flush`.
     fn space_unmap(&mut self, server: u16, address: u64) -> Option<(Frame, Access)>;
+    /// Nothing that was unmapped is in the translation buffer of any vCPU when this returns.
+    fn space_flush(&mut self);
     /// What is mapped at an address.
     ///
     /// # Errors

@@ -113,17 +113,33 @@ impl Core<'_> {
         if !is_user(address, count) {
             return Err(Error::Address);
         }
-        for page in 0..count {
-            let address = address + u64::from(page) * PAGE;
+        let pages = (0..count).map(|page| address + u64::from(page) * PAGE);
+        let mut done = 0;
+        for address in pages {
             if let Some(manager) = manager
-                && let Ok((frame, _)) = hardware.space_lookup(server.0, address)
-                && !self.frame_region(frame).is_some_and(|id| self.made_by(manager, id))
+                && self.is_foreign(hardware, server, address, manager)
             {
-                return if page == 0 { Err(Error::NotAllowed) } else { Ok(page) };
+                break;
             }
             self.unmap_page(hardware, server, address);
+            done += 1;
         }
-        Ok(count)
+        hardware.space_flush();
+        if done == 0 && count != 0 { Err(Error::NotAllowed) } else { Ok(done) }
+    }
+
+    /// Whether a page is there that is of no region which a manager made.
+    fn is_foreign(
+        &mut self,
+        hardware: &mut impl Hardware,
+        server: ThreadId,
+        address: u64,
+        manager: SlotId,
+    ) -> bool {
+        let found = hardware.space_lookup(server.0, address);
+        found.is_ok_and(|(frame, _)| {
+            !self.frame_region(frame).is_some_and(|id| self.made_by(manager, id))
+        })
     }
 
     /// Unmaps one page, if there is one.

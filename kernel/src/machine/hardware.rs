@@ -85,14 +85,6 @@ impl Machine {
         ThisVcpu::first(self.facts.vcpus_used).any(runs)
     }
 
-    /// Empties all translation buffers, if something is in one that must not be there. To be called before the lock is
-    /// dropped: until then, what was unmapped is nobody else's yet.
-    pub fn flush_stale(&mut self) {
-        if self.stale {
-            self.flush();
-        }
-    }
-
     #[cold]
     #[inline(never)]
     fn flush(&mut self) {
@@ -157,6 +149,12 @@ impl Hardware for Machine {
         Some(found)
     }
 
+    fn space_flush(&mut self) {
+        if self.stale {
+            self.flush();
+        }
+    }
+
     fn space_lookup(&mut self, server: u16, address: u64) -> Result<(Frame, Access), u32> {
         let space = self.space(server).ok_or(0_u32)?;
         space.lookup(self.tables.view(), address)
@@ -174,6 +172,7 @@ impl Hardware for Machine {
         if let Some(space) = self.space(server) {
             space.share(self.tables.view(), writable);
             self.stale |= self.facts.vcpus_used > 1 && self.is_loaded_elsewhere(server);
+            self.space_flush();
         }
     }
 

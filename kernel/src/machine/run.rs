@@ -291,7 +291,7 @@ impl Kernel {
     /// The thread that trapped goes on, and nothing else is to be done.
     #[inline(always)]
     fn is_settled(&self, vcpu: &Vcpu) -> bool {
-        self.core.is_settled() && !self.machine.stale && !channels::any_pending(vcpu)
+        self.core.is_settled() && !channels::any_pending(vcpu)
     }
 
     /// Hands every pending event to the core.
@@ -362,7 +362,7 @@ impl Kernel {
         if self.audit {
             self.check();
         }
-        let way = match next {
+        match next {
             Choice::Fatal => panic::supervisor(self.core.fatal()),
             Choice::Idle => {
                 vcpu.quick.current.set(0);
@@ -378,9 +378,7 @@ impl Kernel {
                 self.prepare(vcpu, thread);
                 Way::Trap
             }
-        };
-        self.machine.flush_stale();
-        way
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod killed;
 mod lost;
 mod pairs;
 mod restarted;
+mod stopped;
 mod unmapped;
 
 use crate::stage::Stage;
@@ -20,6 +21,7 @@ pub const ACTS: &[Act] = &[
     ("fatal", fatal::play),
     ("flooded", flooded::play),
     ("lost", lost::play),
+    ("stopped", stopped::play),
     ("unmapped", unmapped::play),
     ("pairs", pairs::play),
 ];

@@ -138,7 +138,9 @@ fn mappings_are_made_looked_at_and_unmade() {
         Ok(1),
         "up to what is in the way"
     );
+    let flushes = w.model.flushes;
     assert_eq!(w.core.unmap(&mut w.model, server, AT - PAGE, 50, None), Ok(32));
+    assert_eq!(w.model.flushes, flushes + 1, "once for all pages of a call");
     assert_eq!(w.core.unmap(&mut w.model, server, AT, 50, None), Ok(32));
     audit::check(&w.core, &mut w.model);
     assert_eq!((w.core.region_info(id).2, w.core.threads[server].pages), (0, 0));

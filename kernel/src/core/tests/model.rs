@@ -15,6 +15,8 @@ pub struct Model {
     pub timer: Option<u64>,
     pub timers_set: u32,
     pub kicks: Vec<Vcpu>,
+    /// How often translation buffers had to be emptied.
+    pub flushes: usize,
     pub spaces: BTreeMap<u16, BTreeMap<u64, (Frame, Access)>>,
     /// Spaces whose tables are there: a table for each 2 MiB that was ever mapped, and one at the top.
     pub tables: BTreeMap<u16, BTreeSet<u64>>,
@@ -98,6 +100,10 @@ impl Hardware for Model {
 
     fn space_unmap(&mut self, server: u16, address: u64) -> Option<(Frame, Access)> {
         self.spaces.get_mut(&server)?.remove(&address)
+    }
+
+    fn space_flush(&mut self) {
+        self.flushes += 1;
     }
 
     fn space_lookup(&mut self, server: u16, address: u64) -> Result<(Frame, Access), u32> {

@@ -14,7 +14,7 @@ pub fn play(stage: &Stage) {
     let [first, second] = [(1, 1), (6, 0)].map(|(slot, vcpu)| Queue::new(stage, slot, vcpu));
     let mut queues = [first, second];
     let mut chain = Chain::new(stage, queues[0].server.slot);
-    for round in 1..=rounds(60) {
+    for round in 1..=rounds(12) {
         for queue in &mut queues {
             queue.round(stage, round);
         }

@@ -1,10 +1,19 @@
 //! Wake-ups at the worst moment: a notification from another vCPU between a server's last look at its inbox and its parking,
 //! and a timer that rings while its vCPU goes to sleep. One that is lost ends a sequence that never ends otherwise.
 
+use rt::clock::now as time;
+
 use crate::board::Of;
 use crate::roles::Role;
 use crate::stage::{MS, Player, Stage, sleep};
 use crate::{fail, rounds, tell};
+
+/// How long each part is played at least, in nanoseconds.
+const LENGTH: u64 = 6_000 * MS;
+/// How many rounds each has to make at least, unless the command line says more.
+const LEAST: u64 = 20;
+/// Tenths of a second for which nothing may happen.
+const PATIENCE: u32 = 100;
 
 /// Plays it.
 pub fn play(stage: &Stage) {
@@ -19,19 +28,21 @@ pub fn play(stage: &Stage) {
         ping.start(Role::Ping);
         [ping, pong]
     });
-    watch(stage, watched, rounds(3_000));
+    watch(stage, watched);
     players.iter().flatten().for_each(Player::kill);
     let napper = stage.player(7, 30, stage.vcpus - 1, 0, 0);
     napper.start(Role::Napper);
-    watch(stage, [napper.slot], rounds(3_000));
+    watch(stage, [napper.slot]);
 }
 
-/// Sees to it that all that are watched go on, until they have done enough.
-fn watch<const N: usize>(stage: &Stage, watched: [u16; N], enough: u64) {
+/// Sees to it that all that are watched go on, until they have done enough and some time has passed. How much they do in
+/// it depends on how many processors the emulator gets: a round takes two sleeps of a vCPU.
+fn watch<const N: usize>(stage: &Stage, watched: [u16; N]) {
+    let (enough, end) = (rounds(LEAST), time() + LENGTH);
     let mut before = [0; N];
     loop {
         // An emulator may stand still for a while.
-        for _ in 0..20 {
+        for _ in 0..PATIENCE {
             sleep(100 * MS);
             let now = watched.map(|slot| stage.board.of(slot, Of::Done));
             if now.iter().zip(before).all(|(now, before)| *now != before) {
@@ -43,7 +54,7 @@ fn watch<const N: usize>(stage: &Stage, watched: [u16; N], enough: u64) {
             fail(format_args!("a wake-up was lost: {before:?} {now:?}"));
         }
         before = now;
-        if now.iter().all(|done| *done >= enough) {
+        if now.iter().all(|done| *done >= enough) && time() >= end {
             tell(format_args!("crowd: {now:?} wake-ups, none lost"));
             return;
         }

@@ -13,7 +13,7 @@ pub fn play(stage: &Stage) {
     let page = region(1, WIRE);
     map(SUPERVISOR_SERVER, page, LOST_PAGE, (0, 1), Access::Write);
     let word = rt::shared(LOST_PAGE, 1);
-    let count = rounds(300);
+    let count = rounds(100);
     let (before, ..) = flushes();
     for _ in 0..count {
         map(writer.server, page, LOST_PAGE, (0, 1), Access::Write);
