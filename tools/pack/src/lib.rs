@@ -24,6 +24,7 @@ pub mod size;
 pub mod spread;
 pub mod tables;
 pub mod wires;
+pub mod wiring;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -91,8 +92,11 @@ fn read(path: &Path) -> Result<Vec<u8>, Report> {
 /// All images of a system, each once.
 fn images(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<String, elf::Elf>, Report> {
     let mut images = BTreeMap::new();
-    for (slot, server) in &manifest.servers {
-        let image = server.image(slot);
+    let named = manifest
+        .servers
+        .iter()
+        .flat_map(|(slot, server)| server.images(slot).map(move |image| (slot, image)));
+    for (slot, image) in named {
         if images.contains_key(image) {
             continue;
         }

@@ -29,6 +29,8 @@ pub struct Plan<'a> {
     pub windows: Vec<Window>,
     /// Clients and servers that have much to say to one another.
     pub talks: Vec<(usize, usize)>,
+    /// By slot: the images that it may be swapped to beside its own.
+    pub alternates: Vec<Vec<u16>>,
     /// By slot: what it fills, or has filled.
     pub managed: Vec<Managed>,
 }

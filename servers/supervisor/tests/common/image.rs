@@ -98,6 +98,7 @@ pub fn system(server: &[u8], offset: u64) -> System {
         entry: 0x40_0010,
         segments,
         symbols: (0, 0),
+        wiring: Default::default(),
     };
     let segment = |rights, at: u64, bytes, address, pages| Segment {
         rights,

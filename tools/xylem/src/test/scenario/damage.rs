@@ -289,6 +289,7 @@ mod tests {
             entry: IMAGE,
             segments: vec![segment],
             symbols: (0, 0),
+            wiring: Default::default(),
         };
         System {
             name: "sample".into(),
