@@ -238,7 +238,7 @@ const ROOT_BYTES: usize = 64;
 mod tests {
     use abi::image::{Counts, HEADER, Header, ImageError, Segment};
     use abi::kernel::control::Access;
-    use abi::layout::{IMAGE, SHARED};
+    use abi::layout::{IMAGE, WIRES};
     use ipc::system::{Fault, Handle, Image, Map, Region, Restart, Slot, System, Target};
 
     use super::{Damage, read};
@@ -261,7 +261,7 @@ mod tests {
             needs: 0,
             clients: 0,
             table,
-            maps: vec![Map { region: 0, address: SHARED, writable }],
+            maps: vec![Map { region: 0, address: WIRES, writable }],
             wires: vec![],
             debug: false,
             device_page: None,
