@@ -148,7 +148,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             return None;
         }
         let plan = Plan { program, succeeds: true, ..plan };
-        if show(&self.kernel, &self.host, &plan, (old, candidate), state).is_err() {
+        if let Err(refused) = show(&self.kernel, &self.host, &plan, (old, candidate), state) {
+            self.tell(slot, format_args!("candidate cannot be shown it: {}", text(refused)));
             self.give_up(Reason::Memory);
         }
         None

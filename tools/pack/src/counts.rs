@@ -45,21 +45,14 @@ fn tables(plan: &Plan<'_>, image_pages: u64) -> u64 {
     let others = || (1..plan.slots.len()).map(|slot| of_server(plan, slot));
     let shared: u64 = plan.regions.iter().map(|region| index_pages(region.pages.into())).sum();
     let made: u64 = plan.managed.iter().map(Managed::index_pages).sum();
-    let second = (1..plan.slots.len()).map(|slot| of_second(plan, slot)).max().unwrap_or(0);
+    let second = (1..plan.slots.len()).map(|slot| of_server(plan, slot)).max().unwrap_or(0);
     root + root_indexes + others().sum::<u64>() + shared + made + second
 }
 
 /// Tables and index pages of a server other than the supervisor, as long as its start record can be, of any image that it may
 /// have.
 pub fn of_server(plan: &Plan<'_>, number: usize) -> u64 {
-    images(plan, number).map(|image| of_image(plan, number, image, 0)).max().unwrap_or(0)
-}
-
-/// The same of a second server in a slot, which sees the first one's state.
-pub fn of_second(plan: &Plan<'_>, number: usize) -> u64 {
-    let state = plan.slots.get(number).map_or(0, |slot| u64::from(slot.heap_pages));
-    let state = state.min(STATE_PAGES);
-    images(plan, number).map(|image| of_image(plan, number, image, state)).max().unwrap_or(0)
+    images(plan, number).map(|image| of_image(plan, number, image)).max().unwrap_or(0)
 }
 
 /// The images that a slot may have.
@@ -69,18 +62,24 @@ fn images<'p>(plan: &'p Plan<'_>, number: usize) -> impl Iterator<Item = u16> + 
     first.into_iter().chain(others.iter().copied())
 }
 
-fn of_image(plan: &Plan<'_>, number: usize, image: u16, state: u64) -> u64 {
+fn of_image(plan: &Plan<'_>, number: usize, image: u16) -> u64 {
     let Some(slot) = plan.slots.get(number) else { return 0 };
     let slot = &Slot { image, ..slot.clone() };
     let mut space = common_space(plan, slot);
     space.add(START, START_PAGES);
-    space.add(STATE, state);
+    space.add(STATE, state_pages(plan, slot));
     space.add(FILLED, plan.managed.get(number).map_or(0, Managed::mapped));
     space.tables() + index_pages(data_of(plan, image) + memory(slot) + START_PAGES)
 }
 
 fn elf_of<'a>(plan: &Plan<'a>, slot: &Slot) -> Option<&'a Elf> {
     plan.images.get(usize::from(slot.image)).map(|(_, elf)| *elf)
+}
+
+/// Most pages of a predecessor's state; what maps them stays when they are gone.
+fn state_pages(plan: &Plan<'_>, slot: &Slot) -> u64 {
+    let has_state = elf_of(plan, slot).is_some_and(|elf| !elf.writes.is_empty());
+    if has_state { u64::from(slot.heap_pages).min(STATE_PAGES) } else { 0 }
 }
 
 /// What every space has: its image, stack, heap, clock and shared memory.
