@@ -177,6 +177,6 @@ fn a_slot_whose_vcpu_is_not_there_lives_on_the_first_and_that_is_told() {
     });
     let bench = Bench::on(parts(), image, "quiet").unwrap();
     assert_eq!(bench.kernel().configured[&APP], (50, 0));
-    let told = "on vCPU 0, as the domain has none for them: app, log";
+    let told = "on vCPU 0, as the domain has none for them: log, app";
     assert!(bench.log().iter().any(|line| line == told), "{:?}", bench.log());
 }
