@@ -18,11 +18,13 @@ mod editor;
 mod history;
 mod shell;
 mod source;
+mod swap;
 mod table;
 mod terminal;
 
 pub use shell::{Operator, Shell};
 pub use source::Source;
+pub use swap::Swapped;
 pub use terminal::{PATIENCE, Terminal};
 
 use alloc::string::String;

@@ -6,8 +6,8 @@ extern crate alloc;
 
 use abi::kernel::control::Shutdown;
 use abi::kernel::port;
-use abi::{Answer, Call};
-use console::{Console, Next, Operator, Source, Terminal};
+use abi::{Answer, Call, CallError};
+use console::{Console, Next, Operator, Source, Swapped, Terminal};
 use ipc::serve::{Serve, serve};
 use ipc::status::Snapshot;
 
@@ -32,6 +32,26 @@ impl Operator for Supervisor {
 
     fn restart(&mut self, slot: u16) -> bool {
         ipc::operator::Client::new(rt::Trap, wiring::operator.handle).restart(slot).is_ok()
+    }
+
+    fn swap(&mut self, slot: u16, image: u64) -> Result<(), &'static str> {
+        use ipc::operator::Error;
+        let operator = ipc::operator::Client::new(rt::Trap, wiring::operator.handle);
+        operator.swap(slot, image).map_err(|refused| match refused {
+            CallError::Refused(Error::NoSuchImage) => "no such image was packed",
+            CallError::Refused(Error::NotRunning) => "it does not run",
+            CallError::Refused(Error::Supervisor) => "the supervisor cannot be swapped",
+            CallError::Refused(_) => self.swapped(slot).map_or("refused", |it| it.reason.text()),
+            CallError::Status(_) | CallError::Protocol => "the supervisor gave no answer",
+        })
+    }
+
+    fn swapped(&mut self, slot: u16) -> Option<Swapped> {
+        let operator = ipc::operator::Client::new(rt::Trap, wiring::operator.handle);
+        let (outcome, reason, _, stopped, bytes) = operator.swap_outcome(slot).ok()?;
+        let (built, quiesced, adopted, committed, proved) = operator.swap_steps(slot).ok()?;
+        let steps = [built, quiesced, adopted, committed, proved];
+        Some(Swapped { outcome, reason, stopped, bytes, steps })
     }
 
     fn shutdown(&mut self, reason: Shutdown) -> bool {

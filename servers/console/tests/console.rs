@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use abi::Handle;
 use abi::kernel::control::Shutdown;
-use console::{Console, Next, Operator, PATIENCE, Source, Terminal};
+use console::{Console, Next, Operator, PATIENCE, Source, Swapped, Terminal};
 use ipc::Wire;
 use ipc::loopback::{End, Loopback};
+use ipc::operator::{Outcome, Reason};
 use ipc::status::{SlotStatus, Snapshot, State};
 use shared::bytes::Producer;
 use shared::{HostMemory, Memory};
@@ -53,6 +54,15 @@ impl Operator for Asked {
             flushes: 0,
             servers: vec![server("supervisor", State::Running, 0), server("httpd", State::Down, 2)],
         })
+    }
+    fn swap(&mut self, slot: u16, image: u64) -> Result<(), &'static str> {
+        self.0.lock().unwrap().push(format!("swap {slot} {image:x}"));
+        if slot == 0 { Err("it is not swapped") } else { Ok(()) }
+    }
+    fn swapped(&mut self, _: u16) -> Option<Swapped> {
+        let (outcome, reason) = (Outcome::Done, Reason::None);
+        let steps = [1_000, 2_000, 3_000, 4_000, 5_000];
+        Some(Swapped { outcome, reason, stopped: 2_000, bytes: 9, steps })
     }
     fn restart(&mut self, slot: u16) -> bool {
         self.0.lock().unwrap().push(format!("restart {slot}"));
@@ -209,6 +219,20 @@ fn ps_shows_every_server() {
     );
     assert_eq!(lines[4], "memory: 16384 K, of which 4000 K free and 800 K kernel");
     assert_eq!(lines[5], "kernel lock: 0 times at once, 0 times after a wait, 0 yields; 0 flushes");
+}
+
+#[test]
+fn servers_are_swapped_by_name() {
+    let mut bench = Bench::new();
+    assert!(bench.kind("swap httpd\r").contains("httpd is being swapped"));
+    assert!(bench.kind("swap httpd httpd-alt\r").contains("httpd is being swapped"));
+    assert!(bench.kind("swap supervisor\r").contains("not swapped: it is not swapped"));
+    assert!(bench.kind("swap nobody\r").contains("no server is called nobody"));
+    assert!(bench.kind("swapped httpd\r").contains("nobody served for 2 us"));
+    assert!(bench.kind("swap httpd one two\r").contains("too many words"));
+    let alt = abi::hash::text("httpd-alt");
+    let asked = bench.asked.0.lock().unwrap();
+    assert_eq!(*asked, ["swap 1 0", format!("swap 1 {alt:x}").as_str(), "swap 0 0"]);
 }
 
 #[test]

@@ -46,8 +46,11 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     /// A time of the supervisor's own configuration, in nanoseconds.
     fn limit(&self, key: &str, default: u64) -> u64 {
         let lines = self.place(0).map_or("", |own| own.config.as_str()).lines();
-        let given = lines.filter_map(|line| line.split_once('=')).filter(|(name, _)| *name == key);
-        let given = given.last().and_then(|(_, value)| value.parse().ok());
+        let set = |line: &str| {
+            let (name, value) = line.split_once('=')?;
+            if name == key { value.parse().ok() } else { None }
+        };
+        let given: Option<u64> = lines.rev().find_map(set);
         given.unwrap_or(default).saturating_mul(1_000_000)
     }
 

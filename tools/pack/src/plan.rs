@@ -10,7 +10,7 @@ use crate::elf::Elf;
 use crate::managers::Managed;
 use crate::manifest::{Manifest, Server};
 use crate::report::Report;
-use crate::{calls, managers, owners, place, quota, rules, wires};
+use crate::{alternates, calls, managers, owners, place, quota, rules, wires};
 
 /// What is decided.
 #[derive(Debug)]
@@ -71,6 +71,7 @@ impl<'a> Plan<'a> {
         let mut errors = rules::check(manifest, &slots);
         errors.extend(owners::check(manifest, &slots));
         errors.extend(managers::check(manifest, &slots));
+        errors.extend(alternates::check(manifest, &slots, images));
         let (wires, unwired) = wires::find(manifest, &slots);
         errors.extend(unwired);
         errors.extend(calls::check(manifest, &slots, &wires));
