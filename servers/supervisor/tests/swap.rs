@@ -29,6 +29,9 @@ const AT: u64 = HEAP + 0x1ff0;
 const BYTES: u64 = 0x1020;
 const DIGEST: u64 = 77;
 
+/// How a system is changed.
+type Change = &'static dyn Fn(&mut System);
+
 fn record(name: &str, layout: u64) -> Record {
     Record { name: name.into(), layout }
 }
@@ -257,13 +260,11 @@ fn what_has_no_state_is_swapped_cold() {
 
 #[test]
 fn what_does_not_fit_is_refused_before_anything_is_touched() {
-    let end = |methods: &[u64]| End {
-        index: 0,
-        interface: "lamp".into(),
-        pages: (0, 0),
-        methods: methods.to_vec(),
-    };
-    let rules: [(Reason, &dyn Fn(&mut System)); 6] = [
+    fn end(methods: &[u64]) -> End {
+        let interface = "lamp".into();
+        End { index: 0, interface, pages: (0, 0), methods: methods.to_vec() }
+    }
+    let rules: [(Reason, Change); 6] = [
         (Reason::Kernel, &|system| system.images[2].wiring.abi = 1),
         (Reason::Numbers, &|system| system.images[2].wiring.clients = 9),
         (Reason::State, &|system| system.images[2].wiring.accepts = vec![record("app.state", 2)]),
