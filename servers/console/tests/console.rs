@@ -81,6 +81,7 @@ struct Bench {
     screen: Screen,
     log: Producer,
     up: Memory,
+    down: Memory,
     asked: Asked,
     now: u64,
 }
@@ -96,7 +97,8 @@ impl Bench {
         let terminal = Terminal::new(end, PORT, ring);
         let console = Console::new(terminal, vec![Source::new(wire)], asked.clone());
         let log = Producer::open(ipc::console::ring(up, down).unwrap()).unwrap();
-        let mut bench = Self { console, end, page, screen: Screen(page), log, up, asked, now: 0 };
+        let mut bench =
+            Self { console, end, page, screen: Screen(page), log, up, down, asked, now: 0 };
         bench.turn();
         bench
     }
@@ -331,4 +333,39 @@ fn a_backend_that_flips_words_between_loads_does_no_harm() {
             (0..20).for_each(|n| _ = bench.console.turn(&bench.end, n * PATIENCE));
         });
     }
+}
+
+#[test]
+fn a_successor_goes_on_in_the_middle_of_everything() {
+    let mut bench = Bench::new();
+    // Half a line typed, lines for `log`, and output that waits because nobody reads.
+    bench.kind("upt");
+    (0..30).for_each(|n| {
+        bench.write(&format!("{n:0100}"));
+        bench.turn();
+    });
+    let state = |console: &Console<End, Asked>| {
+        let mut to = ipc::state::Writer::new(1 << 20);
+        console.save(&mut to).unwrap();
+        to.bytes().to_vec()
+    };
+    let bytes = state(&bench.console);
+    let saved = console::Saved::read(ipc::state::Reader::new(&bytes).unwrap()).unwrap();
+    let mut again = ipc::state::Writer::new(1 << 20);
+    saved.save(&mut again).unwrap();
+    assert_eq!(again.bytes(), bytes);
+    let wire = Wire { handle: BELL, bits: 2, up: bench.up, down: bench.down };
+    let ring = xen::console::Console::open(bench.page).ok();
+    let terminal = Terminal::new(bench.end, PORT, ring);
+    let asked = bench.asked.clone();
+    bench.console = Console::new(terminal, vec![Source::new(wire)], asked);
+    bench.console.resume(saved);
+    assert_eq!(state(&bench.console), bytes);
+    let mut seen = String::new();
+    (0..20).for_each(|_| seen.push_str(&bench.screen()));
+    for n in 0..30 {
+        assert_eq!(seen.matches(&format!("{n:0100}")).count(), 1, "line {n}");
+    }
+    assert!(bench.kind("ime\r").contains("up "), "the line goes on");
+    assert!(bench.kind("log 1\r").contains(&format!("{:0100}", 29)));
 }

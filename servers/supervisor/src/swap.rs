@@ -333,8 +333,11 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         let Some(place) = self.place(slot) else { return };
         let last = place.last_swap;
         let program = self.system.images.get(usize::from(place.program));
-        let name = program.map_or_else(Default::default, |image| image.name.clone());
-        self.tell(slot, format_args!("is swapped to {name}: {}", Told(&last)));
+        let program = program.map_or_else(Default::default, |image| image.name.clone());
+        // It runs, so even the log can be told of itself.
+        let name = self.system.slots.get(usize::from(slot)).map(|slot| slot.name.clone());
+        let name = name.unwrap_or_default();
+        self.tell_all(format_args!("{name} is swapped to {program}: {}", Told(&last)));
     }
 
     fn note(&mut self, slot: u16, change: impl FnOnce(&mut Record)) {

@@ -105,3 +105,15 @@ fn revert() -> Judged {
     until("it was not reverted", || stage::outcome().outcome == Outcome::Reverted)?;
     until("the old image does not serve", || relay().version() == Ok((1, 0)))
 }
+
+/// Another server than the relay (`relay` is its slot), the log, with a line before and behind each swap.
+pub fn log() -> Judged {
+    for round in 0..number("rounds", 20) {
+        rt::log!("swapper: line {round} of the log");
+        let swap = swap(0)?;
+        if swap.outcome != Outcome::Committed {
+            return Err("the log was not swapped");
+        }
+    }
+    Ok(())
+}

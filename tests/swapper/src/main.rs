@@ -21,6 +21,7 @@ fn run() -> ! {
         "tokens" => acts::tokens(),
         "loop" => acts::commits(),
         "bad" => acts::bad(),
+        "log" => acts::log(),
         _ => Err("there is no such act"),
     };
     match judged {
