@@ -3,7 +3,7 @@
 //! The layout is fixed so that addresses are constants; where a wire's pages lie is told by the start page.
 
 /// Version of the layout; part of the ABI hash.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes in a page.
 pub const PAGE: u64 = 4096;
@@ -17,12 +17,14 @@ pub const START: u64 = 0x1000_0000;
 pub const START_PAGES: u64 = 4;
 /// The clock page, read only: Xen's `vcpu_time_info` (Xen public/xen.h) at offset 0.
 pub const CLOCK: u64 = 0x1010_0000;
-/// A device's ring page that the toolstack made (XenStore or console).
-pub const DEVICE: u64 = 0x1020_0000;
 /// Where the supervisor maps pages of a server that it fills.
 pub const SCRATCH: u64 = 0x1030_0000;
 /// How many it maps there at most.
 pub const SCRATCH_PAGES: u32 = crate::kernel::PAGES_PER_CALL;
+/// Where a successor finds its predecessor's state, read only, until it has adopted it.
+pub const STATE: u64 = 0x1040_0000;
+/// Most pages of such a state.
+pub const STATE_PAGES: u64 = 0x8000;
 /// End (exclusive, highest address) of the stack; it grows down, and the page below its last is never mapped.
 pub const STACK_END: u64 = 0x2000_0000;
 /// Most pages of a stack.
@@ -39,6 +41,10 @@ pub const FILLED_END: u64 = 0x9_0000_0000;
 pub const BOOT_IMAGE: u64 = 0x70_0000_0000;
 /// Shared memory: everything from here to [`SHARED_END`] hangs under one top-level page-table entry.
 pub const SHARED: u64 = 0x80_0000_0000;
+/// A device's ring page that the toolstack made (XenStore or console).
+pub const DEVICE: u64 = SHARED;
+/// Where the memory of wires begins.
+pub const WIRES: u64 = SHARED + 2 * PAGE;
 /// End of the shared memory.
 pub const SHARED_END: u64 = 0x100_0000_0000;
 /// End of what a server may map; the last page below 2^47 stays free (a `syscall` there would return to a non-canonical address).

@@ -42,6 +42,10 @@ pub struct Header {
     pub heap_pages: u32,
     /// Pages of stack below [`crate::layout::STACK_END`].
     pub stack_pages: u32,
+    /// Where the state to adopt lies: in [`crate::layout::STATE`]'s pages; 0 for a server that begins afresh.
+    pub state: u64,
+    /// Bytes of it.
+    pub state_bytes: u64,
 }
 
 /// Writes a start record; returns its length, or `None` if `out` is too small.
@@ -62,6 +66,7 @@ pub fn write(
     put(out, 24, &header.stack_pages.to_le_bytes())?;
     put(out, 28, &u32::try_from(name.len()).ok()?.to_le_bytes())?;
     put(out, 32, &u32::try_from(config.len()).ok()?.to_le_bytes())?;
+    adopt(out, header.state, header.state_bytes)?;
     let mut at = HEADER;
     for wire in wires {
         put(out, at, &wire.up.to_le_bytes())?;
@@ -73,6 +78,13 @@ pub fn write(
     put(out, at, name.as_bytes())?;
     put(out, at + name.len(), config.as_bytes())?;
     Some(at + name.len() + config.len())
+}
+
+/// Writes into a record, or into the [`HEADER`] bytes that it begins with, which state is to be adopted. `None` if `out` is
+/// too small.
+pub fn adopt(out: &mut [u8], state: u64, bytes: u64) -> Option<()> {
+    put(out, 40, &state.to_le_bytes())?;
+    put(out, 48, &bytes.to_le_bytes())
 }
 
 /// Bytes of a whole start record, from the [`HEADER`] bytes that it begins with; `None` if they are none.
@@ -111,6 +123,8 @@ impl<'a> Start<'a> {
             incarnation: u32::from_le_bytes(array(bytes, 16)?),
             heap_pages: u32::from_le_bytes(array(bytes, 20)?),
             stack_pages: u32::from_le_bytes(array(bytes, 24)?),
+            state: u64::from_le_bytes(array(bytes, 40)?),
+            state_bytes: u64::from_le_bytes(array(bytes, 48)?),
         };
         let name_at = HEADER + (usize::from(header.needs) + usize::from(header.clients)) * ENTRY;
         let config_at = name_at.checked_add(u32::from_le_bytes(array(bytes, 28)?) as usize)?;
@@ -162,10 +176,18 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Header, Start, WireMemory, length, write};
+    use super::{Header, Start, WireMemory, adopt, length, write};
 
-    const HEADER: Header =
-        Header { slot: 4, needs: 1, clients: 2, incarnation: 3, heap_pages: 9, stack_pages: 8 };
+    const HEADER: Header = Header {
+        slot: 4,
+        needs: 1,
+        clients: 2,
+        incarnation: 3,
+        heap_pages: 9,
+        stack_pages: 8,
+        state: 0,
+        state_bytes: 0,
+    };
 
     fn wire(n: u64) -> WireMemory {
         WireMemory { up: n << 12, down: n << 13, up_pages: n as u32, down_pages: n as u32 + 1 }
@@ -193,6 +215,16 @@ mod tests {
         assert_eq!(length(&out[..super::HEADER]), Some(written));
         assert_eq!(length(&out[..super::HEADER / 2]), None);
         assert_eq!(length(&[0; super::HEADER]), None);
+    }
+
+    #[test]
+    fn a_record_is_told_afterwards_what_to_adopt() {
+        let mut out = [0; 400];
+        let length = sample(&mut out).unwrap();
+        adopt(&mut out[..super::HEADER], 0x1040_0010, 99).unwrap();
+        let header = Start::read(&out[..length]).unwrap().header;
+        assert_eq!(header, Header { state: 0x1040_0010, state_bytes: 99, ..HEADER });
+        assert_eq!(adopt(&mut out[..super::HEADER / 2], 1, 1), None);
     }
 
     #[test]

@@ -48,6 +48,10 @@ crate::word_enum! {
         Memory = 8,
         /// The server manages others; `name` is what it calls its control handle.
         Control = 9,
+        /// A record of state that the server writes for its successor: `name`, and its layout as `hash`.
+        Writes = 10,
+        /// One that it can adopt; as above.
+        Accepts = 11,
     }
 }
 

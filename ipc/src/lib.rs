@@ -29,6 +29,7 @@ pub mod socket;
 pub mod state;
 pub mod status;
 pub mod supervisor;
+pub mod swap;
 pub mod system;
 pub mod wire;
 mod wiring;

@@ -1,11 +1,16 @@
 //! The main loop of a server.
+//!
+//! Invariant: a server that is asked for its state is asked between two turns of this loop: its bits are handled, and the call
+//! of the same turn is answered or kept. What it keeps is in its state.
 
 use abi::fault::PASS;
 use abi::token::Kind;
 use abi::trap::BIT_CONTROL;
 use abi::{Answer, Badge, Call, Event, Handle, Message, Token, Traps};
 
+use crate::state::{Full, Writer};
 use crate::supervisor::{self, EventKind};
+use crate::swap;
 
 /// A need, by the numbers of the wiring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +52,15 @@ pub trait Serve {
         let _ = client;
     }
 
+    /// Writes the whole state for a successor; a server that declares no state has none. It changes nothing.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    fn save(&self, to: &mut Writer) -> Result<(), Full> {
+        let _ = to;
+        Ok(())
+    }
+
     /// A client, or a server that this one manages, is gone; forget its session, its badge does not come back.
     fn closed(&mut self, client: Badge) {
         let _ = client;
@@ -61,7 +75,11 @@ pub const fn decide(token: Token, verdict: u64) -> Answer {
 /// Says that the server is ready, then serves for ever.
 pub fn serve<T: Traps>(traps: T, server: &mut impl Serve) -> ! {
     let _ = supervisor::Client::new(traps, Handle::SUPERVISOR).ready();
-    let mut answer = None;
+    go_on(traps, server, None)
+}
+
+/// Serves for ever.
+pub(crate) fn go_on<T: Traps>(traps: T, server: &mut impl Serve, mut answer: Option<Answer>) -> ! {
     loop {
         answer = turn(&traps, server, answer);
     }
@@ -80,29 +98,38 @@ pub fn turn<T: Traps>(
 
 /// Handles what a wait returned.
 pub fn handle<T: Traps>(traps: &T, server: &mut impl Serve, event: Event) -> Option<Answer> {
-    if event.bits & BIT_CONTROL != 0 {
-        control(traps, server);
-    }
+    let is_asked = event.bits & BIT_CONTROL != 0 && control(traps, server);
     if event.bits & !BIT_CONTROL != 0 {
         server.bits(event.bits & !BIT_CONTROL);
     }
     let call = Call { token: event.token, badge: event.badge, message: event.message };
-    match event.token.kind() {
+    let answer = match event.token.kind() {
         Kind::None => None,
         Kind::Call => server.call(&call),
         Kind::Fault => server.fault(&call),
+    };
+    if !is_asked {
+        return answer;
     }
+    if let Some(answer) = answer {
+        traps.reply(answer);
+    }
+    swap::hand_over(traps, server);
+    None
 }
 
-/// Collects the supervisor's events until there are no more.
-fn control<T: Traps>(traps: &T, server: &mut impl Serve) {
+/// Collects the supervisor's events until there are no more; says whether it asks for the state.
+fn control<T: Traps>(traps: &T, server: &mut impl Serve) -> bool {
     let supervisor = supervisor::Client::new(*traps, Handle::SUPERVISOR);
+    let mut is_asked = false;
     while let Ok((kind, badge)) = supervisor.next_event() {
         let badge = Badge::from_bits(badge);
         match kind {
-            EventKind::None => return,
+            EventKind::None => break,
             EventKind::Opened => server.opened(badge),
             EventKind::Closed => server.closed(badge),
+            EventKind::Quiesce => is_asked = true,
         }
     }
+    is_asked
 }

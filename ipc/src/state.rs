@@ -56,19 +56,31 @@ impl Writer {
     /// Adds a record. Several of one kind keep their order.
     ///
     /// # Errors
-    /// There is no room for it; nothing was added.
+    /// There is no room for it, by the limit or in memory; nothing was added.
     pub fn put<R: Record>(&mut self, record: &R) -> Result<(), Full> {
-        let body = postcard::to_allocvec(record).unwrap_or_default();
-        let needed = self.bytes.len() + HEAD + body.len();
-        let length = u32::try_from(body.len()).map_err(|_| Full { needed })?;
-        if needed > self.limit {
-            return Err(Full { needed });
+        let size = postcard::experimental::serialized_size(record).unwrap_or(usize::MAX);
+        let at = self.bytes.len();
+        let needed = at.saturating_add(HEAD).saturating_add(size);
+        let full = Full { needed };
+        let length = u32::try_from(size).map_err(|_| full)?;
+        if needed > self.limit || !self.has_room(needed - at) {
+            return Err(full);
         }
         self.bytes.extend_from_slice(&hash::text(R::NAME).to_le_bytes());
         self.bytes.extend_from_slice(&R::HASH.to_le_bytes());
         self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.bytes.extend_from_slice(&body);
+        self.bytes.resize(needed, 0);
+        let body = self.bytes.get_mut(at + HEAD..).unwrap_or_default();
+        if postcard::to_slice(record, body).is_err() {
+            self.bytes.truncate(at);
+            return Err(full);
+        }
         Ok(())
+    }
+
+    /// Makes room: with some to spare if there is memory for it.
+    fn has_room(&mut self, more: usize) -> bool {
+        self.bytes.try_reserve(more).is_ok() || self.bytes.try_reserve_exact(more).is_ok()
     }
 
     /// All that was written.
@@ -78,11 +90,59 @@ impl Writer {
     }
 }
 
-/// The digest by which the supervisor sees that a successor understood all: equal for equal bytes. It guards against
+/// The digest by which the supervisor sees that a successor understood all: equal for equal records. It guards against
 /// mistakes, not against malice.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> u64 {
-    hash::data(bytes)
+    parts(bytes).fold(0, |sum, part| part.add_to(sum))
+}
+
+/// The digest of a state as a successor wrote it down again: that of its predecessor's, if nothing was lost. A record that the
+/// predecessor wrote in two layouts counts in those that the successor writes too. `None` if one is missing in all layouts, or
+/// there is one too many.
+#[must_use]
+pub fn digest_again(state: &[u8], again: &[u8]) -> Option<u64> {
+    let mut kinds: Vec<(Part<'_>, &[u8])> = Vec::new();
+    let mut sum = 0;
+    for part in parts(state) {
+        let at = kinds.iter().position(|(kind, _)| kind.is_like(&part)).unwrap_or_else(|| {
+            kinds.push((part, again));
+            kinds.len() - 1
+        });
+        let (_, rest) = kinds.get_mut(at)?;
+        sum = match next_like(&part, rest) {
+            Some(next) => next.add_to(sum),
+            None if is_written_otherwise(&part, again) => part.add_to(sum),
+            None => return None,
+        };
+    }
+    kinds.iter_mut().all(|(kind, rest)| next_like(kind, rest).is_none()).then_some(sum)
+}
+
+/// The next record of a kind; `rest` is what comes behind it.
+fn next_like<'a>(kind: &Part<'_>, rest: &mut &'a [u8]) -> Option<Part<'a>> {
+    while let Some((part, behind)) = split(rest) {
+        *rest = behind;
+        if part.is_like(kind) {
+            return Some(part);
+        }
+    }
+    None
+}
+
+/// Whether a record is written in other layouts, and not in its own.
+fn is_written_otherwise(part: &Part<'_>, again: &[u8]) -> bool {
+    let mut same_name = parts(again).filter(|other| other.name == part.name).peekable();
+    same_name.peek().is_some() && same_name.all(|other| other.layout != part.layout)
+}
+
+fn parts(bytes: &[u8]) -> impl Iterator<Item = Part<'_>> {
+    let mut rest = bytes;
+    core::iter::from_fn(move || {
+        let (part, behind) = split(rest)?;
+        rest = behind;
+        Some(part)
+    })
 }
 
 /// State to be read, checked to be records to its end.
@@ -106,7 +166,7 @@ impl<'a> Reader<'a> {
 
     /// All records of a kind, in the order in which they were written.
     pub fn all<R: Record>(self) -> impl Iterator<Item = Result<R, Damaged>> + use<'a, R> {
-        self.parts().filter(Part::is::<R>).map(|part| decode(part.body))
+        parts(self.bytes).filter(Part::is::<R>).map(|part| decode(part.body))
     }
 
     /// The one record of a kind; `None` if there is none.
@@ -117,15 +177,6 @@ impl<'a> Reader<'a> {
         let mut all = self.all();
         let first = all.next().transpose()?;
         if all.next().is_some() { Err(Damaged) } else { Ok(first) }
-    }
-
-    fn parts(self) -> impl Iterator<Item = Part<'a>> {
-        let mut rest = self.bytes;
-        core::iter::from_fn(move || {
-            let (part, behind) = split(rest)?;
-            rest = behind;
-            Some(part)
-        })
     }
 }
 
@@ -140,6 +191,14 @@ struct Part<'a> {
 impl Part<'_> {
     fn is<R: Record>(&self) -> bool {
         self.name == hash::text(R::NAME) && self.layout == R::HASH
+    }
+
+    const fn is_like(&self, other: &Part<'_>) -> bool {
+        self.name == other.name && self.layout == other.layout
+    }
+
+    const fn add_to(&self, sum: u64) -> u64 {
+        hash::combine(&[sum, self.name, self.layout, hash::data(self.body)])
     }
 }
 

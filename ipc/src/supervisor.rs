@@ -9,6 +9,8 @@ abi::word_enum! {
         Opened = 1,
         /// A client is gone; its badge will not come back.
         Closed = 2,
+        /// A successor is ready to take over: write down the state and say `quiesced`.
+        Quiesce = 3,
     }
 }
 
@@ -30,6 +32,8 @@ abi::interface! {
         NotAllowed = 1,
         /// No such client or domain.
         Invalid = 2,
+        /// Not in the middle of a swap.
+        NoSwap = 3,
     }
     /// The server has started and serves; its restarts count from here.
     1 now fn ready() -> ();
@@ -38,4 +42,12 @@ abi::interface! {
     /// Said by the server of `xenstore` alone: the backend of the device of its client number `client` is in `domain`. The
     /// supervisor makes that the peer of the client's ports and windows.
     3 now fn peer(client: u16, domain: u16) -> ();
+    /// Said after `Quiesce`: the state lies there, in the server's own heap, and has this digest. It is answered only if the
+    /// swap is given up: then the server goes on, as if nothing had been.
+    4 wait fn quiesced(address: u64, bytes: u64, digest: u64) -> ();
+    /// Said after `Quiesce`: the state cannot be written; it would take at least `needed` bytes.
+    5 now fn cannot_quiesce(needed: u64) -> ();
+    /// Said by a successor: it has adopted the state, and writes it down again with this digest. The answer means that it has
+    /// taken over. Before it, it must use nothing but the kernel and this interface.
+    6 wait fn adopted(digest: u64) -> ();
 }

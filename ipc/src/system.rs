@@ -4,6 +4,7 @@
 //! the table ([`System::check`]) and carries it out; it looks nothing up by name.
 
 pub mod symbols;
+pub mod wiring;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,6 +13,7 @@ use abi::kernel::control::{Access, HandleKind, OBJECT_KINDS, PortKind, is_limit}
 use serde::{Deserialize, Serialize};
 
 pub use symbols::Symbols;
+pub use wiring::Wiring;
 
 /// The whole system.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -47,6 +49,8 @@ pub struct Image {
     pub segments: Vec<Segment>,
     /// Where its symbols lie in the boot image, inside the image's bytes (see [`Symbols`]); length 0 if there are none.
     pub symbols: (u64, u64),
+    /// What it is built for, by which a swap is checked.
+    pub wiring: Wiring,
 }
 
 /// How pages may be used, as the table has it.
@@ -399,14 +403,14 @@ impl System {
     }
 
     fn check_maps(&self, slot: &Slot) -> Result<(), Fault> {
-        use abi::layout::{PAGE, SHARED, SHARED_END};
+        use abi::layout::{PAGE, SHARED_END, WIRES};
         let mut spans = Vec::new();
         for map in &slot.maps {
             let region =
                 self.regions.get(usize::from(map.region)).ok_or(Fault::Number("region"))?;
             let end =
                 map.address.checked_add(u64::from(region.pages) * PAGE).ok_or(Fault::Address)?;
-            if !map.address.is_multiple_of(PAGE) || map.address < SHARED || end > SHARED_END {
+            if !map.address.is_multiple_of(PAGE) || map.address < WIRES || end > SHARED_END {
                 return Err(Fault::Address);
             }
             spans.push((map.address, end));

@@ -20,7 +20,9 @@
 /// It makes a module `wiring` in which each need, port and window is a constant by its own name, `NUMBERS` tells the rest, and
 /// whose note in the ELF is read by `pack` alone. A need that is `optional` may be left out by a manifest; then its handle is
 /// empty (calls answer `Gone`) and its memory has no pages. `control` is the handle of a server that manages others. `clients` is the most clients of all channels together; `stack` and `heap`
-/// are in pages (defaults 16 and 64; a manifest may say otherwise).
+/// are in pages (defaults 16 and 64; a manifest may say otherwise). `state { A, B } accepts { OldA }` at the end names the
+/// records ([`crate::state!`]) that the server writes for a successor, and others that it can adopt beside those; without it,
+/// a server is swapped cold.
 #[macro_export]
 macro_rules! wiring {
     (
@@ -33,6 +35,7 @@ macro_rules! wiring {
         $(device $device:literal;)?
         $(stack $stack:literal;)?
         $(heap $heap:literal;)?
+        $(state { $($($written:ident)::+),+ $(,)? } $(accepts { $($($accepted:ident)::+),+ $(,)? })?)?
     ) => {
         /// What this server serves and needs, by the numbers that the image's handle table has.
         #[allow(non_upper_case_globals, non_camel_case_types, dead_code, missing_docs, unused_imports)]
@@ -142,7 +145,22 @@ macro_rules! wiring {
                 static DEVICE: [u8; $crate::abi::wiring::RECORD] =
                     Record { name: $device, ..Record::new(RecordKind::Device) }.encode();
             };)?
+            $(
+                $($crate::wiring!(@record Writes $($written)::+);)+
+                $($($crate::wiring!(@record Accepts $($accepted)::+);)+)?
+            )?
         }
+    };
+    (@record $kind:ident $($record:ident)::+) => {
+        const _: () = {
+            #[unsafe(link_section = ".wiring")]
+            #[used]
+            static STATE: [u8; $crate::abi::wiring::RECORD] = Record {
+                name: <$($record)::+ as $crate::state::Record>::NAME,
+                hash: <$($record)::+ as $crate::state::Schema>::HASH,
+                ..Record::new(RecordKind::$kind)
+            }.encode();
+        };
     };
     (@one $name:ident) => { 1 };
     (@flag optional) => { $crate::abi::wiring::OPTIONAL };

@@ -4,6 +4,8 @@
 
 use alloc::string::String;
 
+use crate::state::Screen;
+
 /// What stands before the line.
 pub const PROMPT: &str = "xylem> ";
 /// Most characters of a line.
@@ -91,6 +93,25 @@ impl Editor {
         };
         self.escape = escape;
         swallowed
+    }
+
+    /// What a successor has to know.
+    pub fn save(&self, screen: &mut Screen) {
+        screen.line.clone_from(&self.line);
+        screen.escape = self.escape as u8;
+        screen.was_return = self.was_return;
+        screen.is_used = self.is_used;
+    }
+
+    /// One that goes on where another stopped.
+    pub fn resume(screen: &Screen) -> Self {
+        let escape = match screen.escape {
+            1 => Escape::Begun,
+            2 => Escape::Sequence,
+            _ => Escape::None,
+        };
+        let line = screen.line.clone();
+        Self { line, escape, was_return: screen.was_return, is_used: screen.is_used }
     }
 
     /// `text` in the place of the line under way, which follows again.

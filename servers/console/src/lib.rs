@@ -18,11 +18,15 @@ mod editor;
 mod history;
 mod shell;
 mod source;
+mod state;
+mod swap;
 mod table;
 mod terminal;
 
 pub use shell::{Operator, Shell};
 pub use source::Source;
+pub use state::{Line, Saved, Screen, Waiting};
+pub use swap::Swapped;
 pub use terminal::{PATIENCE, Terminal};
 
 use alloc::string::String;
@@ -31,6 +35,7 @@ use alloc::vec::Vec;
 use abi::Traps;
 use editor::{Editor, Key};
 use history::History;
+use ipc::state::{Full, Writer};
 
 /// Most keys in a turn: a ring of them.
 const KEYS: usize = 1024;
@@ -75,6 +80,34 @@ impl<T: Traps, O: Operator> Console<T, O> {
         let is_done = self.lines(traps);
         self.terminal.finish(now);
         if is_done { self.terminal.next() } else { Next::At(1) }
+    }
+
+    /// Writes the state for a successor.
+    ///
+    /// # Errors
+    /// There is no room.
+    pub fn save(&self, to: &mut Writer) -> Result<(), Full> {
+        let mut screen = Screen {
+            line: String::new(),
+            escape: 0,
+            was_return: false,
+            is_used: false,
+            has_ring: false,
+            room: 0,
+            full_since: None,
+            is_unread: false,
+            dropped: 0,
+        };
+        self.editor.save(&mut screen);
+        let waiting = self.terminal.save(&mut screen);
+        state::write(to, &screen, self.history.last(usize::MAX), waiting)
+    }
+
+    /// Goes on where another console stopped.
+    pub fn resume(&mut self, saved: Saved) {
+        self.editor = Editor::resume(&saved.screen);
+        saved.lines.iter().for_each(|line| self.history.keep(line));
+        self.terminal.resume(&saved.screen, saved.waiting);
     }
 
     /// Takes what was typed.

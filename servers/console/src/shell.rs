@@ -7,6 +7,7 @@ use abi::kernel::control::Shutdown;
 use ipc::status::Snapshot;
 
 use crate::history::History;
+use crate::swap;
 use crate::table;
 
 /// Lines of `log` when no number is given.
@@ -19,6 +20,8 @@ ps objects      what they hold of the kernel's objects, and the most that they m
 log [N]         the last N lines (20)
 uptime          how long the domain runs
 restart NAME    kill a server and start it again
+swap NAME [IMAGE]  put a new server in the place of the one that runs, of the same image or another
+swapped NAME    what became of the last swap of a server
 shutdown        end the domain; `shutdown reboot` starts it again
 ";
 
@@ -28,6 +31,13 @@ pub trait Operator {
     fn snapshot(&mut self) -> Option<Snapshot>;
     /// Starts the server of a slot again; says whether that was done.
     fn restart(&mut self, slot: u16) -> bool;
+    /// Begins to swap the server of a slot for one of an image, by its hash (0: the same).
+    ///
+    /// # Errors
+    /// Why not.
+    fn swap(&mut self, slot: u16, image: u64) -> Result<(), &'static str>;
+    /// The last swap of a slot.
+    fn swapped(&mut self, slot: u16) -> Option<swap::Swapped>;
     /// Ends the domain; says whether that will be done.
     fn shutdown(&mut self, reason: Shutdown) -> bool;
 }
@@ -48,6 +58,7 @@ impl<O: Operator> Shell<O> {
     pub(crate) fn run(&mut self, line: &str, history: &History, out: &mut String) {
         let mut words = line.split_ascii_whitespace();
         let (command, argument) = (words.next(), words.next());
+        let image = if command == Some("swap") { words.next() } else { None };
         if words.next().is_some() {
             out.push_str("too many words; `help` tells what there is\n");
             return;
@@ -60,6 +71,8 @@ impl<O: Operator> Shell<O> {
             (Some("uptime"), None) => self.with_snapshot(out, table::uptime),
             (Some("log"), count) => log(count, history, out),
             (Some("restart"), Some(name)) => self.restart(name, out),
+            (Some("swap"), Some(name)) => self.swap(name, image, out),
+            (Some("swapped"), Some(name)) => self.swapped(name, out),
             (Some("shutdown"), None) => self.shutdown(Shutdown::Poweroff, out),
             (Some("shutdown"), Some("reboot")) => self.shutdown(Shutdown::Reboot, out),
             (Some(other), _) => {
@@ -75,19 +88,44 @@ impl<O: Operator> Shell<O> {
         }
     }
 
-    fn restart(&mut self, name: &str, out: &mut String) {
+    /// The slot of this name; says if there is none.
+    fn slot(&mut self, name: &str, out: &mut String) -> Option<u16> {
         let Some(snapshot) = self.operator.snapshot() else {
             out.push_str("the supervisor gave no answer\n");
-            return;
+            return None;
         };
         let slot = snapshot.servers.iter().position(|server| server.name == name);
-        let _ = match slot {
-            None => writeln!(out, "no server is called {name}; `ps` lists them"),
-            Some(slot) if self.operator.restart(slot as u16) => {
-                writeln!(out, "{name} starts again")
-            }
-            Some(_) => writeln!(out, "{name} cannot be restarted"),
+        if slot.is_none() {
+            let _ = writeln!(out, "no server is called {name}; `ps` lists them");
+        }
+        slot.map(|slot| slot as u16)
+    }
+
+    fn restart(&mut self, name: &str, out: &mut String) {
+        let Some(slot) = self.slot(name, out) else { return };
+        let _ = if self.operator.restart(slot) {
+            writeln!(out, "{name} starts again")
+        } else {
+            writeln!(out, "{name} cannot be restarted")
         };
+    }
+
+    fn swap(&mut self, name: &str, image: Option<&str>, out: &mut String) {
+        let Some(slot) = self.slot(name, out) else { return };
+        let _ = match self.operator.swap(slot, image.map_or(0, abi::hash::text)) {
+            Ok(()) => {
+                writeln!(out, "{name} is being swapped; `swapped {name}` tells what becomes of it")
+            }
+            Err(why) => writeln!(out, "{name} is not swapped: {why}"),
+        };
+    }
+
+    fn swapped(&mut self, name: &str, out: &mut String) {
+        let Some(slot) = self.slot(name, out) else { return };
+        match self.operator.swapped(slot) {
+            Some(swapped) => swapped.tell(name, out),
+            None => out.push_str("the supervisor gave no answer\n"),
+        }
     }
 
     fn shutdown(&mut self, reason: Shutdown, out: &mut String) {

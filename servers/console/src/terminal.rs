@@ -2,12 +2,14 @@
 
 use alloc::collections::VecDeque;
 use alloc::format;
+use alloc::vec::Vec;
 
 use abi::{Handle, Traps};
 use xen::console::Console as Ring;
 
 use crate::Next;
 use crate::editor::Editor;
+use crate::state::Screen;
 
 /// How long the backend may take nothing while output waits, in nanoseconds; after that output is dropped.
 pub const PATIENCE: u64 = 1_000_000_000;
@@ -65,6 +67,28 @@ impl<T: Traps> Terminal<T> {
             self.full_since = None;
         }
         self.drain();
+    }
+
+    /// What a successor has to know, and what waits for room.
+    pub(crate) fn save(&self, screen: &mut Screen) -> (&[u8], &[u8]) {
+        screen.has_ring = self.ring.is_some();
+        screen.room = self.room as u32;
+        screen.full_since = self.full_since;
+        screen.is_unread = self.is_unread;
+        screen.dropped = self.dropped;
+        self.waiting.as_slices()
+    }
+
+    /// Goes on where another stopped.
+    pub(crate) fn resume(&mut self, screen: &Screen, waiting: Vec<u8>) {
+        if !screen.has_ring {
+            self.ring = None;
+        }
+        self.room = screen.room as usize;
+        self.full_since = screen.full_since;
+        self.is_unread = screen.is_unread;
+        self.dropped = screen.dropped;
+        self.waiting = waiting.into();
     }
 
     /// Ends a turn: rings the backend, and notes since when the ring is full.

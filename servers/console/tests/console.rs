@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use abi::Handle;
 use abi::kernel::control::Shutdown;
-use console::{Console, Next, Operator, PATIENCE, Source, Terminal};
+use console::{Console, Next, Operator, PATIENCE, Source, Swapped, Terminal};
 use ipc::Wire;
 use ipc::loopback::{End, Loopback};
+use ipc::operator::{Outcome, Reason};
 use ipc::status::{SlotStatus, Snapshot, State};
 use shared::bytes::Producer;
 use shared::{HostMemory, Memory};
@@ -54,6 +55,15 @@ impl Operator for Asked {
             servers: vec![server("supervisor", State::Running, 0), server("httpd", State::Down, 2)],
         })
     }
+    fn swap(&mut self, slot: u16, image: u64) -> Result<(), &'static str> {
+        self.0.lock().unwrap().push(format!("swap {slot} {image:x}"));
+        if slot == 0 { Err("it is not swapped") } else { Ok(()) }
+    }
+    fn swapped(&mut self, _: u16) -> Option<Swapped> {
+        let (outcome, reason) = (Outcome::Done, Reason::None);
+        let steps = [1_000, 2_000, 3_000, 4_000, 5_000];
+        Some(Swapped { outcome, reason, stopped: 2_000, bytes: 9, steps })
+    }
     fn restart(&mut self, slot: u16) -> bool {
         self.0.lock().unwrap().push(format!("restart {slot}"));
         slot > 0
@@ -71,6 +81,7 @@ struct Bench {
     screen: Screen,
     log: Producer,
     up: Memory,
+    down: Memory,
     asked: Asked,
     now: u64,
 }
@@ -86,7 +97,8 @@ impl Bench {
         let terminal = Terminal::new(end, PORT, ring);
         let console = Console::new(terminal, vec![Source::new(wire)], asked.clone());
         let log = Producer::open(ipc::console::ring(up, down).unwrap()).unwrap();
-        let mut bench = Self { console, end, page, screen: Screen(page), log, up, asked, now: 0 };
+        let mut bench =
+            Self { console, end, page, screen: Screen(page), log, up, down, asked, now: 0 };
         bench.turn();
         bench
     }
@@ -225,6 +237,20 @@ fn ps_objects_shows_what_every_slot_holds_and_may_hold() {
 }
 
 #[test]
+fn servers_are_swapped_by_name() {
+    let mut bench = Bench::new();
+    assert!(bench.kind("swap httpd\r").contains("httpd is being swapped"));
+    assert!(bench.kind("swap httpd httpd-alt\r").contains("httpd is being swapped"));
+    assert!(bench.kind("swap supervisor\r").contains("not swapped: it is not swapped"));
+    assert!(bench.kind("swap nobody\r").contains("no server is called nobody"));
+    assert!(bench.kind("swapped httpd\r").contains("nobody served for 2 us"));
+    assert!(bench.kind("swap httpd one two\r").contains("too many words"));
+    let alt = abi::hash::text("httpd-alt");
+    let asked = bench.asked.0.lock().unwrap();
+    assert_eq!(*asked, ["swap 1 0", format!("swap 1 {alt:x}").as_str(), "swap 0 0"]);
+}
+
+#[test]
 fn servers_are_restarted_by_name() {
     let mut bench = Bench::new();
     assert!(bench.kind("restart httpd\r").contains("httpd starts again"));
@@ -320,4 +346,39 @@ fn a_backend_that_flips_words_between_loads_does_no_harm() {
             (0..20).for_each(|n| _ = bench.console.turn(&bench.end, n * PATIENCE));
         });
     }
+}
+
+#[test]
+fn a_successor_goes_on_in_the_middle_of_everything() {
+    let mut bench = Bench::new();
+    // Half a line typed, lines for `log`, and output that waits because nobody reads.
+    bench.kind("upt");
+    (0..30).for_each(|n| {
+        bench.write(&format!("{n:0100}"));
+        bench.turn();
+    });
+    let state = |console: &Console<End, Asked>| {
+        let mut to = ipc::state::Writer::new(1 << 20);
+        console.save(&mut to).unwrap();
+        to.bytes().to_vec()
+    };
+    let bytes = state(&bench.console);
+    let saved = console::Saved::read(ipc::state::Reader::new(&bytes).unwrap()).unwrap();
+    let mut again = ipc::state::Writer::new(1 << 20);
+    saved.save(&mut again).unwrap();
+    assert_eq!(again.bytes(), bytes);
+    let wire = Wire { handle: BELL, bits: 2, up: bench.up, down: bench.down };
+    let ring = xen::console::Console::open(bench.page).ok();
+    let terminal = Terminal::new(bench.end, PORT, ring);
+    let asked = bench.asked.clone();
+    bench.console = Console::new(terminal, vec![Source::new(wire)], asked);
+    bench.console.resume(saved);
+    assert_eq!(state(&bench.console), bytes);
+    let mut seen = String::new();
+    (0..20).for_each(|_| seen.push_str(&bench.screen()));
+    for n in 0..30 {
+        assert_eq!(seen.matches(&format!("{n:0100}")).count(), 1, "line {n}");
+    }
+    assert!(bench.kind("ime\r").contains("up "), "the line goes on");
+    assert!(bench.kind("log 1\r").contains(&format!("{:0100}", 29)));
 }

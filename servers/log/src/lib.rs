@@ -15,9 +15,11 @@ extern crate std;
 
 mod sink;
 mod source;
+pub mod state;
 
 pub use sink::{ConsoleSink, Sink};
 pub use source::Source;
+use state::Told;
 
 use alloc::vec::Vec;
 
@@ -78,6 +80,24 @@ impl<S: Sink> Log<S> {
         }
         self.sink.flush();
         Left::Nothing
+    }
+
+    /// What a successor has to know.
+    #[must_use]
+    pub fn told(&self) -> Told {
+        let sources = self.sources.iter().map(Source::told).collect();
+        Told { next: self.next as u32, sources }
+    }
+
+    /// Goes on where another log stopped.
+    pub fn resume(&mut self, told: &Told) {
+        self.next = if (told.next as usize) < self.sources.len() { told.next as usize } else { 0 };
+        for (name, lost, is_broken) in &told.sources {
+            let mut sources = self.sources.iter_mut();
+            if let Some(source) = sources.find(|source| source.is_called(name)) {
+                source.resume(*lost, *is_broken);
+            }
+        }
     }
 
     /// Where the lines go.

@@ -43,6 +43,21 @@ impl Source {
         }
     }
 
+    /// Its name, the lines that were told as lost, and whether its ring was told as broken.
+    pub(crate) fn told(&self) -> (String, u32, bool) {
+        (self.name.clone(), self.told, self.is_told_broken)
+    }
+
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    /// Goes on where another stopped that had told this.
+    pub(crate) const fn resume(&mut self, lost: u32, is_broken: bool) {
+        self.told = lost;
+        self.is_told_broken = is_broken;
+    }
+
     /// Looks at the ring in this turn if the writer rang.
     pub(crate) const fn rung(&mut self, bits: u64) {
         self.is_due |= self.wire.rang(bits);

@@ -309,3 +309,29 @@ fn a_console_that_lies_is_given_up() {
     assert!(!sink.has_console());
     assert_eq!(*printed.lock().unwrap(), 1000);
 }
+
+#[test]
+fn a_successor_tells_each_line_and_each_loss_once() {
+    let (mut servers, mut log, paper) = bench(2);
+    log.turn(u64::MAX);
+    for n in 0..100 {
+        servers[1].write(&format!("{n:0200}"));
+    }
+    servers[0].write("before");
+    log.turn(u64::MAX);
+    let lost = paper.take().into_iter().filter(|line| line.contains("lines lost")).count();
+    assert_eq!(lost, 1);
+    let mut state = ipc::state::Writer::new(1000);
+    state.put(&log.told()).unwrap();
+    servers[0].write("between");
+    let sources = (0..2u16).map(|number| {
+        let Server { up, down, bits, .. } = servers[usize::from(number)];
+        Source::new(&format!("server-{number}"), Wire { handle: Handle(number), bits, up, down })
+    });
+    let mut next = Log::new(sources.collect(), paper.clone());
+    let read = ipc::state::Reader::new(state.bytes()).unwrap();
+    next.resume(&read.one().unwrap().unwrap());
+    assert_eq!(next.told(), log.told(), "what was adopted is written again");
+    next.turn(u64::MAX);
+    assert_eq!(paper.take(), ["[server-0] between"]);
+}

@@ -26,12 +26,14 @@ mod memory;
 mod own;
 #[cfg(xylem_user)]
 mod panic;
+mod serve;
 #[cfg(xylem_user)]
 mod single;
 mod start;
 mod trap;
 
 pub use own::{debug, exit, own, timer};
+pub use serve::serve;
 pub use start::{
     Boot, begin, begin_root, boot, client, device_page, filled, need, scratch, shared, start,
 };

@@ -46,9 +46,18 @@ pub struct Boot {
 #[doc(hidden)]
 pub fn begin(log: Option<Need>) {
     claim_heap(start().header.heap_pages);
-    if let Some(need) = log {
-        crate::log::open(&self::need(need));
+    match log {
+        Some(need) if state().is_none() => crate::log::open(&self::need(need)),
+        // A successor has no log before it has taken over.
+        _ => crate::serve::put_off(log),
     }
+}
+
+/// The state that this server is to adopt from its predecessor; `None` if it begins afresh. It is there until the server has
+/// taken over.
+pub(crate) fn state() -> Option<&'static [u8]> {
+    let header = start().header;
+    (header.state != 0).then(|| constant(header.state, header.state_bytes as usize))
 }
 
 /// Prepares the supervisor's heap. The macro `main!` calls it once, first.
@@ -167,6 +176,7 @@ fn wide(address: u64, pages: u32) -> Memory {
 fn constant(address: u64, length: usize) -> &'static [u8] {
     let base = core::ptr::with_exposed_provenance(address as usize);
     // SAFETY: mapped read only by the loader before the start, for good, and never written afterwards: the start record
-    // and the boot page are private to this server, the boot image is sealed.
+    // and the boot page are private to this server, the boot image is sealed. A predecessor's state is mapped until this
+    // server takes over, and its owner stands still until then; `serve` keeps no reference for longer.
     unsafe { core::slice::from_raw_parts(base, length) }
 }

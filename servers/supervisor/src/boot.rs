@@ -21,6 +21,7 @@ use crate::links;
 use crate::load::{facts, install, map_shared};
 use crate::overrides;
 use crate::supervisor::{Place, State, Supervisor};
+use crate::swap::Record;
 use crate::vcpus;
 
 /// Checks the boot image, makes what the system's table asks for, and starts every server, the most urgent first.
@@ -56,6 +57,8 @@ pub fn boot<'a, T: Traps, H: Host>(
         armed: None,
         ending: None,
         all_ready: false,
+        swap: None,
+        retired: None,
     };
     supervisor.own_wires().map_err(|refusal| refusal.to_string())?;
     supervisor.start_all()?;
@@ -133,6 +136,9 @@ fn places<T: Traps>(kernel: &Kernel<T>, system: &System, command_line: &str) -> 
         events: Events::default(),
         backoff: Backoff::default(),
         peer: None,
+        program: slot.image,
+        last_swap: Record::default(),
+        probation: None,
         config: config(&slot.config, &facts, &overrides::lines(command_line, &slot.name)),
     };
     let mut places: Vec<Place> = system.slots.iter().map(place).collect();

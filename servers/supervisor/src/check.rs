@@ -105,14 +105,14 @@ fn counts(header: &Header, system: &System) -> Result<(), Refusal<'static>> {
     }
 }
 
-/// Whether the images that servers are started from are the ones that were packed.
+/// Whether the images that servers are or may be started from are the ones that were packed: all but the supervisor's own,
+/// which the kernel has checked.
 ///
 /// # Errors
 /// The first one that is not.
 pub fn images<'a>(bytes: &[u8], system: &'a System) -> Result<(), Refusal<'a>> {
-    let used =
-        |number: usize| system.slots.iter().skip(1).any(|slot| usize::from(slot.image) == number);
-    let mut images = system.images.iter().enumerate().filter(|(number, _)| used(*number));
+    let own = system.slots.first().map(|slot| usize::from(slot.image));
+    let mut images = system.images.iter().enumerate().filter(|(number, _)| Some(*number) != own);
     images.try_for_each(|(_, image)| check_image(bytes, image))
 }
 

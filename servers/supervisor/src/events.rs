@@ -27,6 +27,16 @@ impl Events {
         }
     }
 
+    /// A successor is ready: the server is asked for its state, once.
+    pub fn quiesce(&mut self) {
+        self.0.push_back((EventKind::Quiesce, Badge::default()));
+    }
+
+    /// No successor is ready any more.
+    pub fn go_on(&mut self) {
+        self.0.retain(|(kind, _)| *kind != EventKind::Quiesce);
+    }
+
     /// Takes the oldest.
     pub fn take(&mut self) -> (EventKind, Badge) {
         self.0.pop_front().unwrap_or((EventKind::None, Badge::default()))

@@ -135,6 +135,7 @@ mod tests {
                 pages: 3,
             }],
             symbols: (0, symbols.len() as u64),
+            wiring: Default::default(),
         };
         let fault = Fault::from_message(&Message::new(kind, words));
         format!("{}", fault.within(&symbols, Some(&image)))

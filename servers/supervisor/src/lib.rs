@@ -4,8 +4,8 @@
 //! [`ipc::status`], [`ipc::operator`]); what it has to tell them waits in a queue for which it sets bit 63. Boot and restart
 //! are the same code, and a server is built from a sealed image whose digest was checked.
 //!
-//! It looks nothing up by name: `pack` has decided which handles, pages and wires there are ([`ipc::system`]). It does not
-//! exchange images of a running system, and does not survive its own death.
+//! It looks nothing up by name: `pack` has decided which handles, pages and wires there are ([`ipc::system`]). It exchanges the
+//! servers of a running system for others of the boot image; it does not exchange itself, and does not survive its own death.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -28,6 +28,7 @@ mod managers;
 pub mod overrides;
 mod serve;
 pub mod supervisor;
+mod swap;
 mod vcpus;
 
 pub use boot::boot;

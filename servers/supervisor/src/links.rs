@@ -13,6 +13,8 @@ pub struct Link {
     pub channel: u8,
     /// The caller's number there.
     pub client: u16,
+    /// The caller's handle.
+    pub handle: u16,
 }
 
 /// All wires, by calling slot.
@@ -20,7 +22,7 @@ pub fn all(system: &System) -> impl Iterator<Item = Link> {
     (0u16..).zip(&system.slots).flat_map(|(client_slot, slot)| {
         slot.table.iter().filter_map(move |handle| match handle.target {
             Target::Wire { slot, channel, client, .. } => {
-                Some(Link { client_slot, server_slot: slot, channel, client })
+                Some(Link { client_slot, server_slot: slot, channel, client, handle: handle.index })
             }
             _ => None,
         })

@@ -11,7 +11,9 @@ use alloc::vec::Vec;
 use abi::kernel::control::{
     Access, HandleKind, MAY_PRINT, REGION_CLOCK, REGION_CONSOLE, REGION_IMAGE, REGION_STORE,
 };
-use abi::layout::{CLOCK, DEVICE, HEAP, PAGE, SCRATCH, SCRATCH_PAGES, STACK_END, START};
+use abi::layout::{
+    CLOCK, DEVICE, HEAP, PAGE, SCRATCH, SCRATCH_PAGES, STACK_END, START, STATE, STATE_PAGES,
+};
 use abi::{Badge, Traps, Word, start};
 use ipc::system::{DevicePage, Handle, Rights, Segment, Slot, System, Target};
 
@@ -29,6 +31,10 @@ pub struct Loaded {
     pub server: u16,
     /// Its private region.
     pub private: u16,
+    /// The page of that region where its heap begins.
+    pub heap: u32,
+    /// The page of that region where its start record begins.
+    pub record: u32,
 }
 
 /// What a server is built from.
@@ -44,6 +50,10 @@ pub struct Plan<'a> {
     pub number: u16,
     /// The slot.
     pub slot: &'a Slot,
+    /// Number of the image.
+    pub program: u16,
+    /// Whether it is to take the place of the slot's server, instead of filling an empty slot.
+    pub succeeds: bool,
     /// How often it was started before.
     pub incarnation: u32,
     /// Its whole configuration.
@@ -61,12 +71,12 @@ struct Private {
 
 impl<'a> Plan<'a> {
     fn segments(&self) -> &'a [Segment] {
-        let image = self.system.images.get(usize::from(self.slot.image));
+        let image = self.system.images.get(usize::from(self.program));
         image.map_or(&[], |image| image.segments.as_slice())
     }
 
     fn entry(&self) -> u64 {
-        self.system.images.get(usize::from(self.slot.image)).map_or(0, |image| image.entry)
+        self.system.images.get(usize::from(self.program)).map_or(0, |image| image.entry)
     }
 
     fn private(&self, record: &[u8]) -> Private {
@@ -87,6 +97,8 @@ impl<'a> Plan<'a> {
             incarnation: self.incarnation,
             heap_pages: self.slot.heap_pages,
             stack_pages: self.slot.stack_pages,
+            state: 0,
+            state_bytes: 0,
         };
         let mut bytes = vec![0; start::MAX];
         let wires = self.slot.wires.iter().map(|wire| wire.start());
@@ -108,14 +120,20 @@ pub fn load<T: Traps>(
     let record = plan.record();
     let parts = plan.private(&record);
     let private = kernel.region(plan.number, parts.pages, 0)?;
-    let server = match kernel.control.server_create(plan.number, plan.slot.handles) {
+    let (number, handles) = (plan.number, plan.slot.handles);
+    let made = if plan.succeeds {
+        kernel.control.server_candidate(number, handles)
+    } else {
+        kernel.control.server_create(number, handles)
+    };
+    let server = match made {
         Ok(server) => server,
         Err(refused) => {
             kernel.free(private);
             return Err(refused);
         }
     };
-    let loaded = Loaded { server, private };
+    let loaded = Loaded { server, private, heap: parts.heap, record: parts.record };
     match build(kernel, host, plan, loaded, (&record, parts)) {
         Ok(()) => Ok(loaded),
         Err(refused) => {
@@ -135,10 +153,11 @@ fn build<T: Traps>(
     kernel: &Kernel<T>,
     host: &impl Host,
     plan: &Plan<'_>,
-    Loaded { server, private }: Loaded,
+    loaded: Loaded,
     (record, parts): (&[u8], Private),
 ) -> Result<(), Refused> {
-    map_segments(kernel, host, plan, Loaded { server, private })?;
+    let Loaded { server, private, .. } = loaded;
+    map_segments(kernel, host, plan, loaded)?;
     let Slot { stack_pages, heap_pages, .. } = *plan.slot;
     let stack = STACK_END - u64::from(stack_pages) * PAGE;
     kernel.map(server, private, stack, (parts.stack, stack_pages), Access::Write)?;
@@ -153,7 +172,73 @@ fn build<T: Traps>(
         let own = HandleKind::Own.to_word();
         kernel.control.handle_install(server, 0, own, MAY_PRINT)?;
     }
-    install(kernel, (plan.number, server), &plan.slot.table, plan.incarnation)
+    install(kernel, (plan.number, server), &plan.slot.table, plan.incarnation)?;
+    if plan.succeeds { present(kernel, plan, loaded, false) } else { Ok(()) }
+}
+
+/// Bit of the incarnation in the badge by which the supervisor knows a candidate.
+pub const CANDIDATE: u8 = 0x80;
+
+/// Gives the successor of a slot's server its wire to the supervisor: as the candidate that it is, or as the slot's server.
+///
+/// # Errors
+/// As the kernel says.
+pub fn present<T: Traps>(
+    kernel: &Kernel<T>,
+    plan: &Plan<'_>,
+    loaded: Loaded,
+    has_taken_over: bool,
+) -> Result<(), Refused> {
+    let wire = plan.slot.table.iter().find(|handle| handle.index == abi::Handle::SUPERVISOR.0);
+    let other = if has_taken_over { 0 } else { u32::from(CANDIDATE) };
+    let wire = wire.map_or(&[][..], core::slice::from_ref);
+    install(kernel, (plan.number, loaded.server), wire, plan.incarnation ^ other)
+}
+
+/// Shows a candidate `bytes` bytes of its predecessor's state, which lie at `address` of its heap, and lets it run.
+///
+/// # Errors
+/// As the kernel says.
+pub fn show<T: Traps>(
+    kernel: &Kernel<T>,
+    host: &impl Host,
+    plan: &Plan<'_>,
+    (old, new): (Loaded, Loaded),
+    (address, bytes): (u64, u64),
+) -> Result<(), Refused> {
+    let (first, pages) = state_pages(address, bytes);
+    kernel.map(new.server, old.private, STATE, (old.heap + first, pages), Access::Read)?;
+    let mut header = plan.record();
+    header.truncate(start::HEADER);
+    let at = STATE + address % PAGE;
+    start::adopt(&mut header, at, bytes);
+    fill(kernel, host, new.private, new.record, &header)?;
+    run(kernel, plan, new)
+}
+
+/// Takes the predecessor's state away from a candidate.
+///
+/// # Errors
+/// As the kernel says.
+pub fn hide<T: Traps>(
+    kernel: &Kernel<T>,
+    new: Loaded,
+    (address, bytes): (u64, u64),
+) -> Result<(), Refused> {
+    kernel.unmap(new.server, STATE, state_pages(address, bytes).1)
+}
+
+/// The first page of the heap that holds state, and how many do.
+const fn state_pages(address: u64, bytes: u64) -> (u32, u32) {
+    let (first, end) = ((address - HEAP) / PAGE, (address - HEAP + bytes).div_ceil(PAGE));
+    (first as u32, if bytes == 0 { 0 } else { (end - first) as u32 })
+}
+
+/// Whether a state lies in the heap of a slot's server, and a successor can be shown it.
+pub const fn is_state(slot: &Slot, address: u64, bytes: u64) -> bool {
+    let heap = slot.heap_pages as u64 * PAGE;
+    let most = (STATE_PAGES - 1) * PAGE;
+    address >= HEAP && address - HEAP <= heap && bytes <= heap - (address - HEAP) && bytes < most
 }
 
 /// Lets a server run.
@@ -169,7 +254,7 @@ fn map_segments<T: Traps>(
     kernel: &Kernel<T>,
     host: &impl Host,
     plan: &Plan<'_>,
-    Loaded { server, private }: Loaded,
+    Loaded { server, private, .. }: Loaded,
 ) -> Result<(), Refused> {
     let mut next = 0;
     for segment in plan.segments() {

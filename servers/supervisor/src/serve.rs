@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::kernel::control::{OBJECT_KINDS, PortKind, Shutdown, ThreadState};
-use abi::{Badge, Traps};
-use ipc::operator;
+use abi::{Answer, Badge, Caller, Traps};
+use ipc::operator::{self, Outcome, Reason};
 use ipc::status::{self, SlotStatus, Snapshot};
 use ipc::supervisor::{self, EventKind};
 use ipc::system::PortTarget;
@@ -15,6 +15,7 @@ use crate::host::Host;
 use crate::kernel::Refused;
 use crate::links;
 use crate::supervisor::{Place, State, Supervisor};
+use crate::swap::Record;
 
 impl<T: Traps, H: Host> supervisor::Server for Supervisor<'_, T, H> {
     fn ready(&mut self, from: Badge) -> Result<(), supervisor::Error> {
@@ -40,6 +41,32 @@ impl<T: Traps, H: Host> supervisor::Server for Supervisor<'_, T, H> {
         }
         let slot = links::slot_of(&self.system, slot, client).ok_or(supervisor::Error::Invalid)?;
         self.set_peer(slot, domain).map_err(|_| supervisor::Error::Invalid)
+    }
+
+    fn quiesced(
+        &mut self,
+        caller: Caller<(), supervisor::Error>,
+        address: u64,
+        bytes: u64,
+        digest: u64,
+    ) -> Option<Answer> {
+        match self.caller(caller.badge()) {
+            Some(slot) => self.offered(slot, caller, (address, bytes, digest)),
+            None => Some(caller.answer(Err(supervisor::Error::NotAllowed))),
+        }
+    }
+
+    fn cannot_quiesce(&mut self, from: Badge, needed: u64) -> Result<(), supervisor::Error> {
+        let slot = self.caller(from).ok_or(supervisor::Error::NotAllowed)?;
+        self.not_written(slot, needed)
+    }
+
+    fn adopted(&mut self, caller: Caller<(), supervisor::Error>, digest: u64) -> Option<Answer> {
+        let badge = caller.badge();
+        if self.is_candidate(badge) {
+            return self.adopt(caller, digest);
+        }
+        Some(caller.answer(Err(supervisor::Error::NotAllowed)))
     }
 }
 
@@ -68,6 +95,30 @@ impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
         Ok(())
     }
 
+    fn swap(&mut self, _: Badge, slot: u16, image: u64) -> Result<(), operator::Error> {
+        self.begin_swap(slot, image)
+    }
+
+    fn swap_outcome(
+        &mut self,
+        _: Badge,
+        slot: u16,
+    ) -> Result<(Outcome, Reason, u64, u64, u64), operator::Error> {
+        let place = self.place(slot).ok_or(operator::Error::NoSuchSlot)?;
+        let Record { outcome, reason, began, stopped, bytes, .. } = place.last_swap;
+        Ok((outcome, reason, began, stopped, bytes))
+    }
+
+    fn swap_steps(
+        &mut self,
+        _: Badge,
+        slot: u16,
+    ) -> Result<(u64, u64, u64, u64, u64), operator::Error> {
+        let place = self.place(slot).ok_or(operator::Error::NoSuchSlot)?;
+        let [built, quiesced, adopted, committed, proved] = place.last_swap.steps;
+        Ok((built, quiesced, adopted, committed, proved))
+    }
+
     fn shutdown(&mut self, from: Badge, reason: Shutdown) -> Result<(), operator::Error> {
         let what = match reason {
             Shutdown::Poweroff => "powers off",
@@ -86,9 +137,14 @@ impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
 impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     /// The slot behind a badge, if this incarnation of it runs.
     fn caller(&self, badge: Badge) -> Option<u16> {
-        let slot = self.clients.get(usize::from(badge.client())).copied().flatten()?;
+        let slot = self.client_slot(badge)?;
         let place = self.place(slot)?;
         (place.loaded().is_some() && place.starts as u8 == badge.incarnation()).then_some(slot)
+    }
+
+    /// The slot that a badge is of.
+    pub(crate) fn client_slot(&self, badge: Badge) -> Option<u16> {
+        self.clients.get(usize::from(badge.client())).copied().flatten()
     }
 
     fn tell_when_all_are_ready(&mut self) {

@@ -12,6 +12,7 @@ use abi::kernel::own;
 use abi::token::Kind;
 use abi::trap::{BIT_CONTROL, BIT_TIMER};
 use abi::{Answer, Badge, Call, Event, Handle, Message, Traps};
+use ipc::operator::Reason;
 use ipc::system::{PortTarget, Restart, System};
 
 use crate::backoff::{Backoff, LIMIT, WINDOW};
@@ -22,6 +23,7 @@ use crate::host::Host;
 use crate::kernel::{Kernel, Refused, text};
 use crate::links::{self, Link};
 use crate::load::{Loaded, Plan, load, run, unload};
+use crate::swap::{Probation, Record, Retired, Swap};
 
 /// What a slot does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +48,12 @@ pub(crate) struct Place {
     pub(crate) peer: Option<u16>,
     /// Its whole configuration.
     pub(crate) config: String,
+    /// Number of the image that it is started from.
+    pub(crate) program: u16,
+    /// What became of its last swap.
+    pub(crate) last_swap: Record,
+    /// Its server is new, and has not proved itself.
+    pub(crate) probation: Option<Probation>,
 }
 
 impl Place {
@@ -81,6 +89,10 @@ pub struct Supervisor<'a, T, H> {
     pub(crate) armed: Option<u64>,
     pub(crate) ending: Option<Ending>,
     pub(crate) all_ready: bool,
+    /// The swap that is under way.
+    pub(crate) swap: Option<Swap>,
+    /// The old server of the last one.
+    pub(crate) retired: Option<Retired>,
 }
 
 impl<T: Traps, H: Host> Supervisor<'_, T, H> {
@@ -122,6 +134,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     /// Does what is due.
     fn due(&mut self, now: u64) {
         self.end_if_due(now);
+        self.swap_if_due(now);
         for slot in self.numbers() {
             if matches!(self.place(slot), Some(Place { state: State::Down { until }, .. }) if *until <= now)
             {
@@ -136,7 +149,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             State::Down { until } if until != u64::MAX => Some(until),
             State::Down { .. } | State::Off | State::Up { .. } => None,
         });
-        let next = starts.chain(self.ending.map(Ending::next)).min();
+        let next = starts.chain(self.ending.map(Ending::next)).chain(self.next_of_swaps()).min();
         if next != self.armed {
             self.armed = next;
             let _ = own::Client::new(self.traps, Handle::OWN).timer(next.unwrap_or(0));
@@ -145,11 +158,14 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
 
     fn fault(&mut self, message: &Message, now: u64) {
         let fault = Fault::from_message(message);
+        if self.candidate_died(&fault) {
+            return;
+        }
         let faulted = |place: &Place| place.loaded().is_some_and(|l| l.server == fault.server);
         let Some(slot) = self.places.iter().position(faulted) else { return };
         let slot = slot as u16;
-        let number = self.system.slots.get(usize::from(slot)).map(|slot| usize::from(slot.image));
-        let image = number.and_then(|number| self.system.images.get(number));
+        let number = self.place(slot).map_or(0, |place| usize::from(place.program));
+        let image = self.system.images.get(number);
         let told = fault.within(self.image, image);
         self.tell(slot, format_args!("faulted: {told}"));
         self.died(slot, now);
@@ -157,7 +173,11 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
 
     /// The server of a slot died: takes it apart and does what the manifest says.
     pub(crate) fn died(&mut self, slot: u16, now: u64) {
+        self.give_up_for(slot, Reason::OldDied);
         self.stop(slot);
+        if self.died_on_probation(slot, now) {
+            return;
+        }
         let restart = self.system.slots.get(usize::from(slot)).map(|slot| slot.restart);
         match restart {
             Some(Restart::Always) => self.put_off(slot, now),
@@ -173,7 +193,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     }
 
     /// Decides when a slot is started again, if at all.
-    fn put_off(&mut self, slot: u16, now: u64) {
+    pub(crate) fn put_off(&mut self, slot: u16, now: u64) {
         let Some(place) = self.place_mut(slot) else { return };
         match place.backoff.died(now) {
             Some(until) if until <= now => self.start_again(slot, now),
@@ -212,21 +232,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
 
     /// Starts a slot's server, and tells those whom it concerns.
     pub(crate) fn start(&mut self, slot: u16) -> Result<(), Refused> {
-        let number = usize::from(slot);
-        let (Some(description), Some(place)) =
-            (self.system.slots.get(number), self.places.get_mut(number))
-        else {
-            return Ok(());
-        };
-        let plan = Plan {
-            image: self.image,
-            system: &self.system,
-            regions: &self.regions,
-            number: slot,
-            slot: description,
-            incarnation: place.starts,
-            config: &place.config,
-        };
+        let Some(plan) = self.plan(slot) else { return Ok(()) };
         let loaded = load(&self.kernel, &self.host, &plan)?;
         let running = self
             .kernel
@@ -238,9 +244,27 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             let _ = self.kernel.control.slot_state(slot, SlotState::Down);
             return Err(refused);
         }
-        place.state = State::Up { loaded, is_ready: false };
+        if let Some(place) = self.place_mut(slot) {
+            place.state = State::Up { loaded, is_ready: false };
+        }
         self.announce(slot);
         Ok(())
+    }
+
+    /// What a slot's server is built from.
+    pub(crate) fn plan(&self, slot: u16) -> Option<Plan<'_>> {
+        let place = self.place(slot)?;
+        Some(Plan {
+            image: self.image,
+            system: &self.system,
+            regions: &self.regions,
+            number: slot,
+            slot: self.system.slots.get(usize::from(slot))?,
+            program: place.program,
+            succeeds: false,
+            incarnation: place.starts,
+            config: &place.config,
+        })
     }
 
     /// Tells the servers of a new client, and the new server of its clients.
@@ -266,7 +290,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             .collect()
     }
 
-    fn push(&mut self, slot: u16, event: impl FnOnce(&mut Events)) {
+    pub(crate) fn push(&mut self, slot: u16, event: impl FnOnce(&mut Events)) {
         if let Some(place) = self.place_mut(slot) {
             event(&mut place.events);
             let _ = self.kernel.control.slot_notify(slot, BIT_CONTROL);
@@ -277,6 +301,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     /// that it manages go with it: what they had in memory was its to fill.
     pub(crate) fn stop(&mut self, slot: u16) {
         let Some(loaded) = self.place(slot).and_then(Place::loaded) else { return };
+        self.give_up_for(slot, Reason::Operator);
         let children = self.managed_by(slot);
         children.iter().for_each(|child| self.stop(*child));
         let _ = self.kernel.control.slot_state(slot, SlotState::Down);

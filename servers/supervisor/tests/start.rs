@@ -85,7 +85,7 @@ fn ports_and_windows_have_no_peer_at_first() {
 #[test]
 fn shared_memory_is_mapped_for_the_supervisor_too() {
     let bench = Bench::started();
-    assert_eq!(bench.kernel().servers[&0].maps[&0x80_0000_0000].2, Access::Write);
+    assert_eq!(bench.kernel().servers[&0].maps[&0x80_0000_2000].2, Access::Write);
     assert_eq!(bench.kernel().servers[&0].maps[&0x80_0001_0000].2, Access::Read);
     assert_eq!(bench.heard.lock().unwrap().log_memory.unwrap().up_pages, 3);
 }

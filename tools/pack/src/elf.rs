@@ -96,6 +96,10 @@ pub struct Elf {
     pub stack: u32,
     /// Pages of heap that it asks for.
     pub heap: u32,
+    /// Records of state that it writes: names and layouts.
+    pub writes: Vec<(String, u64)>,
+    /// Records that it accepts beside those.
+    pub accepts: Vec<(String, u64)>,
 }
 
 /// Most handles of a server beside the fixed ones.
@@ -182,6 +186,8 @@ impl Elf {
             clients: 0,
             stack: 16,
             heap: 64,
+            writes: Vec::new(),
+            accepts: Vec::new(),
         };
         elf.read_note(note)?;
         Ok(elf)
@@ -251,6 +257,12 @@ impl Elf {
         self.clients = of(RecordKind::Serves)
             .first()
             .map_or(0, |record| record.a.min(u32::from(u16::MAX)) as u16);
+        let state = |kind| {
+            let found = all.iter().filter(|record| record.kind == kind);
+            found.map(|record| (record.name.into(), record.hash)).collect()
+        };
+        self.writes = state(RecordKind::Writes);
+        self.accepts = state(RecordKind::Accepts);
         self.control = !of(RecordKind::Control).is_empty();
         self.device = of(RecordKind::Device).first().map(|record| record.name.into());
         if let Some(record) = of(RecordKind::Memory).first() {

@@ -9,6 +9,7 @@ use crate::counts;
 use crate::elf::Elf;
 use crate::memory::{self, Domain};
 use crate::plan::Plan;
+use crate::wiring;
 
 /// Writes the image; returns it and the pages that the system needs to boot.
 pub fn write(plan: &Plan<'_>, domain: Domain) -> (Vec<u8>, u64) {
@@ -80,6 +81,7 @@ fn place(name: &str, elf: &Elf, offset: u64) -> (Image, Vec<u8>) {
         entry: elf.entry,
         segments,
         symbols: (symbols_at, symbols.len() as u64),
+        wiring: wiring::of(elf),
     };
     (image, body)
 }

@@ -1,11 +1,12 @@
 //! Checks a system and packs it into a boot image.
 //!
-//! [`manifest`] reads what the user wrote, [`elf`] what the compiler made, [`rules`], [`owners`], [`managers`], [`wires`], [`calls`]
+//! [`manifest`] reads what the user wrote, [`elf`] what the compiler made, [`rules`], [`owners`], [`managers`], [`alternates`], [`wires`], [`calls`]
 //! and [`spread`] check them against each other, [`plan`] decides everything that the supervisor carries out, [`image`] writes the bytes. Errors are [`Report`]s that point at the
 //! manifest and say how to mend it.
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod alternates;
 pub mod calls;
 pub mod counts;
 pub mod elf;
@@ -24,6 +25,7 @@ pub mod size;
 pub mod spread;
 pub mod tables;
 pub mod wires;
+pub mod wiring;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,6 +46,8 @@ pub struct Packed {
     pub vcpus: u16,
     /// Memory that it needs to boot, in pages.
     pub pages: u64,
+    /// Memory that it needs to run and to swap its largest server, in pages.
+    pub swap_pages: u64,
     /// Its table, as the supervisor reads it.
     pub system: ipc::system::System,
     /// What may be a mistake, and does not keep it from running.
@@ -68,17 +72,20 @@ pub fn pack(manifest: &Path, servers: &Path, kernel: &Path) -> Result<Packed, Re
     let (image, pages) = image::write(&plan, domain);
     manifest.check_memory(pages)?;
     let system = rules::proof(&manifest, &image)?;
+    let swap_pages = pages + memory::to_swap(&plan);
     Ok(Packed {
         name: manifest.name.clone(),
         image,
         memory: manifest.memory_mib(),
         vcpus: manifest.vcpus(),
         pages,
+        swap_pages,
         system,
         warnings: [
             rules::warn(&manifest, &plan),
             account::warn(&manifest, &plan),
             spread::warn(&manifest, &plan),
+            alternates::warn(&manifest, &plan, swap_pages),
         ]
         .concat(),
     })
@@ -91,8 +98,11 @@ fn read(path: &Path) -> Result<Vec<u8>, Report> {
 /// All images of a system, each once.
 fn images(manifest: &Manifest, folder: &Path) -> Result<BTreeMap<String, elf::Elf>, Report> {
     let mut images = BTreeMap::new();
-    for (slot, server) in &manifest.servers {
-        let image = server.image(slot);
+    let named = manifest
+        .servers
+        .iter()
+        .flat_map(|(slot, server)| server.images(slot).map(move |image| (slot, image)));
+    for (slot, image) in named {
         if images.contains_key(image) {
             continue;
         }

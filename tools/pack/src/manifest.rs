@@ -16,6 +16,9 @@ use crate::size::{self, Pages};
 #[serde(deny_unknown_fields)]
 pub struct Server {
     image: Option<Spanned<String>>,
+    /// Further images, packed so that the slot can be swapped to them.
+    #[serde(default)]
+    pub alternates: Vec<Spanned<String>>,
     /// Higher runs first.
     pub priority: Spanned<u8>,
     /// The slot that serves each need.
@@ -93,6 +96,12 @@ impl Server {
     /// The image's name.
     pub fn image<'a>(&'a self, slot: &'a str) -> &'a str {
         self.image.as_ref().map_or(slot, |image| image.get_ref())
+    }
+
+    /// All images that may fill it, the first one first.
+    pub fn images<'a>(&'a self, slot: &'a str) -> impl Iterator<Item = &'a str> {
+        let alternates = self.alternates.iter().map(|image| image.get_ref().as_str());
+        core::iter::once(self.image(slot)).chain(alternates)
     }
 
     /// Configuration lines.
@@ -197,11 +206,10 @@ impl Manifest {
         let what = format!("there is no server image `{image}`");
         let help = "an image is the name of a server's crate: correct `image`, or add the crate";
         let help = hint(image, known.iter().map(String::as_str), help);
-        let named = self
-            .servers
-            .iter()
-            .find(|(name, _)| name == slot)
-            .and_then(|(_, server)| server.image.as_ref());
+        let named = self.servers.iter().find(|(name, _)| name == slot).and_then(|(_, server)| {
+            let mut named = server.image.iter().chain(&server.alternates);
+            named.find(|named| named.get_ref() == image)
+        });
         match named {
             Some(named) => self.at(named.span(), &what, &help),
             None => self.at_slot(slot, &what, &help),
@@ -213,7 +221,10 @@ impl Manifest {
     /// # Errors
     /// The first that is not.
     pub fn check_images(&self, known: &[String]) -> Result<(), Report> {
-        let images = self.servers.iter().map(|(slot, server)| (slot, server.image(slot)));
+        let images = self
+            .servers
+            .iter()
+            .flat_map(|(slot, server)| server.images(slot).map(move |image| (slot, image)));
         let mut unknown = images.filter(|(_, image)| !known.iter().any(|name| name == image));
         unknown.next().map_or(Ok(()), |(slot, image)| Err(self.unknown_image(slot, image, known)))
     }

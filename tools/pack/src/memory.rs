@@ -112,7 +112,13 @@ pub fn to_boot(plan: &Plan<'_>, domain: Domain, counts: &Counts, image: u64) -> 
 /// Pages of a slot's own.
 fn private(plan: &Plan<'_>, number: usize, slot: &Slot) -> u64 {
     let record = if number == 0 { 0 } else { (record_bytes(slot) as u64).div_ceil(PAGE) };
-    counts::data_pages(plan, slot) + counts::memory(slot) + record
+    counts::data_pages(plan, number) + counts::memory(slot) + record
+}
+
+/// Pages that it takes more to have a second server in the slot where that is the largest: a swap.
+pub fn to_swap(plan: &Plan<'_>) -> u64 {
+    let slots = plan.slots.iter().enumerate().skip(1);
+    slots.map(|(number, slot)| private(plan, number, slot)).max().unwrap_or(0)
 }
 
 /// Bytes of a slot's start record, with the lines that the supervisor may add of the domain's facts.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use abi::kernel::control::PortKind;
-use abi::layout::{PAGE, SHARED};
+use abi::layout::{PAGE, WIRES};
 use abi::wiring::Numbers;
 use ipc::system::{
     DevicePage, Handle, Map, Port, PortTarget, Region, Restart, Slot, Target, Window, WireMemory,
@@ -35,6 +35,7 @@ pub fn plan<'a>(
             .zip(spread::assign(manifest, filled, wires))
             .map(|(slot, vcpu)| describe(slot, vcpu, &images))
             .collect(),
+        alternates: filled.iter().map(|slot| alternates(slot, &images)).collect(),
         images,
         regions: Vec::new(),
         ports: Vec::new(),
@@ -42,7 +43,7 @@ pub fn plan<'a>(
         talks: spread::talks(wires),
         managed: filled.iter().map(Managed::of).collect(),
     };
-    let mut placer = Placer { filled, plan, free: vec![SHARED; filled.len()] };
+    let mut placer = Placer { filled, plan, free: vec![WIRES; filled.len()] };
     placer.wire_supervisor();
     wires.iter().for_each(|wire| placer.join(wire));
     placer.add_devices();
@@ -63,6 +64,13 @@ fn numbered<'a>(
     numbered
 }
 
+/// Numbers of the images that a slot may be swapped to.
+fn alternates(slot: &Filled<'_>, images: &[(&str, &Elf)]) -> Vec<u16> {
+    let number = |name: &str| images.iter().position(|(image, _)| *image == name);
+    let named = slot.server.images(slot.name).skip(1);
+    named.filter_map(number).map(|number| number as u16).collect()
+}
+
 /// What the manifest and the image say of a slot, before it has handles and memory.
 fn describe(slot: &Filled<'_>, vcpu: u16, images: &[(&str, &Elf)]) -> Slot {
     let Filled { name, server, elf } = *slot;
@@ -70,6 +78,11 @@ fn describe(slot: &Filled<'_>, vcpu: u16, images: &[(&str, &Elf)]) -> Slot {
     let image = images.iter().position(|(image, _)| *image == server.image(name)).unwrap_or(0);
     let wires = usize::from(numbers.needs) + usize::from(numbers.clients);
     let (budget, period) = account::of(server);
+    let most = |of: fn(&Elf) -> u32| {
+        let alternates = alternates(slot, images).into_iter();
+        let asked = alternates.filter_map(|number| images.get(usize::from(number)));
+        asked.map(|(_, elf)| of(elf)).fold(of(elf), u32::max)
+    };
     Slot {
         name: name.into(),
         image: image as u16,
@@ -81,8 +94,8 @@ fn describe(slot: &Filled<'_>, vcpu: u16, images: &[(&str, &Elf)]) -> Slot {
         period,
         manager: None,
         quota: Default::default(),
-        stack_pages: server.stack.as_ref().map_or(elf.stack, |stack| stack.get_ref().0),
-        heap_pages: server.heap.as_ref().map_or(elf.heap, |heap| heap.get_ref().0),
+        stack_pages: server.stack.as_ref().map_or(most(|elf| elf.stack), |it| it.get_ref().0),
+        heap_pages: server.heap.as_ref().map_or(most(|elf| elf.heap), |it| it.get_ref().0),
         handles: numbers.handles(),
         needs: numbers.needs,
         clients: numbers.clients,

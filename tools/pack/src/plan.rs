@@ -10,7 +10,7 @@ use crate::elf::Elf;
 use crate::managers::Managed;
 use crate::manifest::{Manifest, Server};
 use crate::report::Report;
-use crate::{calls, managers, owners, place, quota, rules, wires};
+use crate::{alternates, calls, managers, owners, place, quota, rules, wires};
 
 /// What is decided.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct Plan<'a> {
     pub windows: Vec<Window>,
     /// Clients and servers that have much to say to one another.
     pub talks: Vec<(usize, usize)>,
+    /// By slot: the images that it may be swapped to beside its own.
+    pub alternates: Vec<Vec<u16>>,
     /// By slot: what it fills, or has filled.
     pub managed: Vec<Managed>,
 }
@@ -69,6 +71,7 @@ impl<'a> Plan<'a> {
         let mut errors = rules::check(manifest, &slots);
         errors.extend(owners::check(manifest, &slots));
         errors.extend(managers::check(manifest, &slots));
+        errors.extend(alternates::check(manifest, &slots, images));
         let (wires, unwired) = wires::find(manifest, &slots);
         errors.extend(unwired);
         errors.extend(calls::check(manifest, &slots, &wires));

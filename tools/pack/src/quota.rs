@@ -38,7 +38,7 @@ fn most(plan: &Plan<'_>, number: usize, kind: ObjectKind) -> u64 {
     let windows = || plan.windows.iter().filter(|window| usize::from(window.slot) == number);
     match kind {
         ObjectKind::Frame => {
-            let private = counts::data_pages(plan, slot) + counts::memory(slot) + START_PAGES;
+            let private = counts::data_pages(plan, number) + counts::memory(slot) + START_PAGES;
             private + written(plan, number).sum::<u64>() + made.frames
         }
         ObjectKind::Table => {

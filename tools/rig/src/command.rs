@@ -18,7 +18,7 @@ pub struct Machine {
     pub accel: String,
     /// Whether time is the number of instructions: one a nanosecond, and none passes while all wait.
     pub counts: bool,
-    /// Addresses of which each instruction that is executed is written to the run's file [`TRACE`].
+    /// Addresses of which each instruction that is executed is written to the run's file `trace`.
     pub traced: Option<std::ops::Range<u64>>,
 }
 

@@ -46,12 +46,13 @@ fn packed(name: &str, is_verbose: bool) -> Result<Packed> {
 /// A line for the system, and one for each slot; sizes in KiB.
 fn report(packed: &Packed) -> String {
     let mut text = format!(
-        "{}: {} servers; an image of {} KiB; {} of {} KiB to boot; {} vCPUs\n\n",
+        "{}: {} servers; an image of {} KiB; {} of {} KiB to boot, {} to swap its largest; {} vCPUs\n\n",
         packed.name,
         packed.system.slots.len(),
         packed.image.len().div_ceil(1024),
         packed.pages * PAGE,
         packed.memory * 1024,
+        packed.swap_pages * PAGE,
         packed.vcpus,
     );
     let head = ["slot", "image", "vcpu", "priority", "code", "stack", "heap", "shared", "handles"];

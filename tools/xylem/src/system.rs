@@ -41,6 +41,8 @@ struct Manifest {
 #[derive(Debug, Deserialize)]
 struct Server {
     image: Option<String>,
+    #[serde(default)]
+    alternates: Vec<String>,
 }
 
 /// The target of the kernel.
@@ -60,7 +62,12 @@ impl Manifest {
 
     /// The crates of its servers.
     fn images(&self) -> BTreeSet<&str> {
-        self.servers.iter().map(|(name, server)| server.image.as_deref().unwrap_or(name)).collect()
+        let of = |(name, server)| {
+            let Server { image, alternates }: &Server = server;
+            let image = image.as_deref().unwrap_or(name);
+            core::iter::once(image).chain(alternates.iter().map(String::as_str))
+        };
+        self.servers.iter().map(|(name, server)| (name.as_str(), server)).flat_map(of).collect()
     }
 
     fn memory(&self) -> u32 {

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use abi::interface::Caller;
 use abi::kernel::own;
-use abi::{Badge, Call, Handle, Token, Traps};
+use abi::{Answer, Badge, Call, Handle, Token, Traps};
 use ipc::loopback::{End, Loopback, now};
 use ipc::serve::{Serve, turn};
 use ipc::socket::client::Sockets;
@@ -88,6 +89,21 @@ impl supervisor::Server for Events {
     }
     fn peer(&mut self, _: Badge, _: u16, _: u16) -> Result<(), supervisor::Error> {
         Err(supervisor::Error::NotAllowed)
+    }
+    fn quiesced(
+        &mut self,
+        caller: Caller<(), supervisor::Error>,
+        _: u64,
+        _: u64,
+        _: u64,
+    ) -> Option<Answer> {
+        Some(caller.answer(Err(supervisor::Error::NotAllowed)))
+    }
+    fn cannot_quiesce(&mut self, _: Badge, _: u64) -> Result<(), supervisor::Error> {
+        Err(supervisor::Error::NotAllowed)
+    }
+    fn adopted(&mut self, caller: Caller<(), supervisor::Error>, _: u64) -> Option<Answer> {
+        Some(caller.answer(Err(supervisor::Error::NotAllowed)))
     }
 }
 

@@ -56,13 +56,13 @@ pub fn slots() -> Vec<Slot> {
     supervisor.clients = 8;
     supervisor.table = vec![Handle { index: 2, target: Target::Bell { slot: LOG, bits: 1 } }];
     supervisor.maps = vec![
-        Map { region: 0, address: 0x80_0000_0000, writable: true },
+        Map { region: 0, address: 0x80_0000_2000, writable: true },
         Map { region: 1, address: 0x80_0001_0000, writable: false },
         Map { region: 2, address: STATUS_AT, writable: true },
     ];
     supervisor.wires = vec![WireMemory::default(); 9];
     supervisor.wires[0] =
-        WireMemory { up: 0x80_0000_0000, down: 0x80_0001_0000, up_pages: 3, down_pages: 1 };
+        WireMemory { up: 0x80_0000_2000, down: 0x80_0001_0000, up_pages: 3, down_pages: 1 };
     supervisor.wires[1 + usize::from(STATUS)] =
         WireMemory { up: 0, down: STATUS_AT, up_pages: 0, down_pages: 2 };
     let mut log = slot("log", 10, 4);
@@ -98,6 +98,7 @@ pub fn system(server: &[u8], offset: u64) -> System {
         entry: 0x40_0010,
         segments,
         symbols: (0, 0),
+        wiring: Default::default(),
     };
     let segment = |rights, at: u64, bytes, address, pages| Segment {
         rights,

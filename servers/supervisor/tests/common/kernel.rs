@@ -36,6 +36,8 @@ pub struct Model {
     /// By page address: region, page, access.
     pub maps: BTreeMap<u64, (u16, u32, Access)>,
     pub started: Option<(u64, u64)>,
+    /// A candidate, or a server whose place another took.
+    pub is_aside: bool,
 }
 
 pub struct Fake {
@@ -93,7 +95,14 @@ impl Fake {
     }
 
     pub fn server_of(&self, slot: u16) -> Option<u16> {
-        self.servers.iter().find(|(_, model)| model.slot == slot).map(|(server, _)| *server)
+        let fills = |model: &Model| model.slot == slot && !model.is_aside;
+        self.servers.iter().find(|(_, model)| fills(model)).map(|(server, _)| *server)
+    }
+
+    /// The candidate of a slot, or the server whose place it took.
+    pub fn aside(&self, slot: u16) -> Option<u16> {
+        let is_aside = |model: &Model| model.slot == slot && model.is_aside;
+        self.servers.iter().find(|(_, model)| is_aside(model)).map(|(server, _)| *server)
     }
 
     pub fn model(&self, slot: u16) -> &Model {
@@ -148,12 +157,22 @@ impl Fake {
 }
 
 impl Server for Fake {
-    fn server_candidate(&mut self, _: Badge, _: u16, _: u16) -> Result<u16> {
-        Err(Error::Invalid)
+    fn server_candidate(&mut self, _: Badge, slot: u16, handles: u16) -> Result<u16> {
+        self.tick()?;
+        assert!(self.server_of(slot).is_some() && self.aside(slot).is_none());
+        let server = Self::number(&self.servers, 1);
+        let model = Model { slot, size: handles, is_aside: true, ..Model::default() };
+        self.servers.insert(server, model);
+        Ok(server)
     }
 
-    fn server_commit(&mut self, _: Badge, _: u16) -> Result<u16> {
-        Err(Error::Invalid)
+    fn server_commit(&mut self, _: Badge, server: u16) -> Result<u16> {
+        self.tick()?;
+        let slot = self.servers[&server].slot;
+        let old = self.server_of(slot).ok_or(Error::Invalid)?;
+        self.servers.get_mut(&old).unwrap().is_aside = true;
+        self.servers.get_mut(&server).unwrap().is_aside = false;
+        Ok(old)
     }
 
     fn slot_configure(&mut self, _: Badge, slot: u16, priority: u8, vcpu: u16) -> Result<()> {

@@ -130,15 +130,25 @@ impl Bench {
 
     /// Delivers a call of a client and gives the reply's label and words.
     pub fn call(&mut self, badge: Badge, message: Message) -> Message {
+        self.ask(badge, message).expect("an answer at once")
+    }
+
+    /// The same, for a call whose answer may come later.
+    pub fn ask(&mut self, badge: Badge, message: Message) -> Option<Message> {
         self.generation += 1;
         let token = Token::new(Kind::Call, 9, self.generation);
         let event = Event { bits: 0, token, badge, message };
-        self.supervisor.handle(&event).expect("an answer at once").message
+        self.supervisor.handle(&event).map(|answer| answer.message)
     }
 
     /// The server of `slot` faults by reading address 0.
     pub fn fault(&mut self, slot: u16) {
         let server = self.kernel().server_of(slot).expect("it runs");
+        self.fault_of(server);
+    }
+
+    /// A server faults by reading address 0.
+    pub fn fault_of(&mut self, server: u16) {
         let message = Message::new(5, [u64::from(server), 0, 0x40_0010, 4, 0]);
         let token = Token::new(Kind::Fault, server, 1);
         let event = Event { bits: 0, token, badge: Badge::default(), message };

@@ -241,7 +241,7 @@ const ROOT_BYTES: usize = 64;
 mod tests {
     use abi::image::{Counts, HEADER, Header, ImageError, Segment};
     use abi::kernel::control::Access;
-    use abi::layout::{IMAGE, SHARED};
+    use abi::layout::{IMAGE, WIRES};
     use ipc::system::{Fault, Handle, Image, Map, Region, Restart, Slot, System, Target};
 
     use super::{Damage, read};
@@ -264,7 +264,7 @@ mod tests {
             needs: 0,
             clients: 0,
             table,
-            maps: vec![Map { region: 0, address: SHARED, writable }],
+            maps: vec![Map { region: 0, address: WIRES, writable }],
             wires: vec![],
             debug: false,
             device_page: None,
@@ -292,6 +292,7 @@ mod tests {
             entry: IMAGE,
             segments: vec![segment],
             symbols: (0, 0),
+            wiring: Default::default(),
         };
         System {
             name: "sample".into(),
