@@ -1,6 +1,6 @@
 //! Things that can be taken and given back.
 
-use abi::kernel::control::{Access, Error, NO_PEER, ObjectKind, PortKind};
+use abi::kernel::control::{Access, Error, NO_PEER, NO_SERVER, ObjectKind, PortKind, REGION_CLOCK};
 use abi::{CallError, Word};
 
 use crate::control;
@@ -12,8 +12,8 @@ pub enum Thing {
     Region(u16),
     /// A server, by number.
     Server(u16),
-    /// A server with as many tables as there were, and the region that is mapped in it.
-    Space(u16, u16),
+    /// A page mapped in a server that was taken before.
+    Page,
     /// A port, by number.
     Port(u16),
     /// A window, by number.
@@ -43,23 +43,16 @@ fn region(slot: u16, pages: u32) -> Result<Thing> {
     }
 }
 
-/// A server in whose space one page is mapped a gibibyte apart, until there are no more tables.
-fn space(slot: u16) -> Result<Thing> {
-    let Thing::Region(number) = region(slot, 1)? else { return Err(CallError::Protocol) };
-    let server =
-        control().server_create(slot, 1).inspect_err(|_| Thing::Region(number).give_back())?;
-    let count_access = 1 | (Access::Read.to_word() as u32) << 16;
-    for at in (AT..).step_by(1 << 30) {
-        match control().map(server, number, at, 0, count_access) {
-            Ok(_) => {}
-            Err(CallError::Refused(Error::Memory)) => break,
-            Err(other) => {
-                Thing::Space(server, number).give_back();
-                return Err(other);
-            }
-        }
+/// One more page mapped for a slot's server, with two tables of its own; first of all, the server.
+fn page(slot: u16) -> Result<Thing> {
+    let (_, server, ..) = control().slot_info(slot)?;
+    if server == NO_SERVER {
+        return control().server_create(slot, 1).map(Thing::Server);
     }
-    Ok(Thing::Space(server, number))
+    let (tables, _) = control().quota_read(slot, ObjectKind::Table)?;
+    let count_access = 1 | (Access::Read.to_word() as u32) << 16;
+    let address = AT + (u64::from(tables) << 30);
+    control().map(server, REGION_CLOCK, address, 0, count_access).map(|_| Thing::Page)
 }
 
 /// The next of some numbers that slots 1 and 2 do not have, set up; the supervisor has the rest.
@@ -80,7 +73,7 @@ impl Thing {
     pub fn take(slot: u16, kind: ObjectKind) -> Result<Self> {
         match kind {
             ObjectKind::Frame => region(slot, 1500),
-            ObjectKind::Table => space(slot),
+            ObjectKind::Table => page(slot),
             ObjectKind::Region => control().region_create(slot, 1, 0).map(Self::Region),
             ObjectKind::Handle => control().server_create(slot, 4).map(Self::Server),
             ObjectKind::Server => control().server_create(slot, 1).map(Self::Server),
@@ -101,10 +94,8 @@ impl Thing {
             Self::Region(region) => {
                 while control().region_free(region).is_ok_and(|left| left > 0) {}
             }
-            Self::Space(server, region) => {
-                Self::Server(server).give_back();
-                Self::Region(region).give_back();
-            }
+            // It goes with the server.
+            Self::Page => {}
             Self::Server(server) => while control().server_destroy(server) == Ok(false) {},
             Self::Port(port) => {
                 let _ = control().port_configure(port, PortKind::Peer, NO_PEER, 0, 1);
