@@ -19,6 +19,7 @@ pub mod host;
 pub mod log;
 #[cfg(not(xylem_user))]
 pub mod loopback;
+pub mod manage;
 pub mod nic;
 pub mod operator;
 pub mod serve;
@@ -26,6 +27,7 @@ pub mod socket;
 pub mod status;
 pub mod supervisor;
 pub mod system;
+pub mod vchan;
 pub mod wire;
 mod wiring;
 pub mod xenstore;

@@ -248,13 +248,21 @@ pub enum PortTarget {
     Store,
     /// The console's.
     Console,
+    /// A channel that domain 0 may bind. A slot with such a port grants to domain 0.
+    Domain0,
 }
 
 impl PortTarget {
+    /// Whether another domain binds it, so that it can be closed and opened again.
+    #[must_use]
+    pub const fn is_bound_by_peer(self) -> bool {
+        matches!(self, Self::Peer | Self::Domain0)
+    }
+
     /// The kernel's word for it.
     pub const fn kind(self) -> PortKind {
         match self {
-            Self::Peer => PortKind::Peer,
+            Self::Peer | Self::Domain0 => PortKind::Peer,
             Self::Store => PortKind::Store,
             Self::Console => PortKind::Console,
         }

@@ -15,9 +15,11 @@ extern crate std;
 
 mod sink;
 mod source;
+mod tap;
 
 pub use sink::{ConsoleSink, Sink};
 pub use source::Source;
+pub use tap::Tapped;
 
 use alloc::vec::Vec;
 

@@ -7,12 +7,12 @@ extern crate alloc;
 use abi::trap::BIT_TIMER;
 use abi::{Answer, Call};
 use ipc::serve::{Serve, serve};
-use log::{ConsoleSink, Left, Log, Sink, Source};
+use log::{ConsoleSink, Left, Log, Sink, Source, Tapped};
 
 ipc::wiring! {
     serves { 0 => ipc::log }
     clients 128;
-    needs { console: ipc::console optional }
+    needs { console: ipc::console optional, keeper: ipc::console optional }
     stack 16;
     heap 32;
 }
@@ -50,6 +50,8 @@ fn run() -> ! {
         rt::debug(line);
     });
     let sink = ConsoleSink::new(rt::Trap, has_console.then_some(wire), debug);
+    let keeper = rt::need(wiring::keeper);
+    let sink = Tapped::new(sink, rt::Trap, (!keeper.up.is_empty()).then_some(keeper));
     let mut server = Server(Log::new(sources().collect(), sink));
     server.bits(0);
     serve(rt::Trap, &mut server)

@@ -94,9 +94,13 @@ fn configure<'a, T: Traps>(kernel: &Kernel<T>, system: &'a System) -> Result<(),
             .map_err(|refused| Refusal::Kernel("a port", refused))?;
     }
     for (number, window) in (0u16..).zip(&system.windows) {
+        let is_domain0s = |port: &ipc::system::Port| {
+            port.slot == window.slot && port.target == PortTarget::Domain0
+        };
+        let peer = if system.ports.iter().any(is_domain0s) { 0 } else { NO_PEER };
         kernel
             .control
-            .window_configure(number, window.references, NO_PEER)
+            .window_configure(number, window.references, peer)
             .map_err(|refused| Refusal::Kernel("a window", refused))?;
     }
     Ok(())

@@ -12,7 +12,7 @@ use abi::kernel::own;
 use abi::token::Kind;
 use abi::trap::{BIT_CONTROL, BIT_TIMER};
 use abi::{Answer, Badge, Call, Event, Handle, Message, Traps};
-use ipc::system::{PortTarget, Restart, System};
+use ipc::system::{Restart, System};
 
 use crate::backoff::{Backoff, LIMIT, WINDOW};
 use crate::ending::Ending;
@@ -278,7 +278,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     /// closed, nobody could open them again.
     pub(crate) fn reset_devices(&self, slot: u16) {
         for (number, port) in (0u16..).zip(&self.system.ports) {
-            if port.slot == slot && port.target == PortTarget::Peer {
+            if port.slot == slot && port.target.is_bound_by_peer() {
                 let _ = self.kernel.control.port_reset(number);
             }
         }
