@@ -15,6 +15,7 @@ extern crate std;
 pub mod block;
 pub mod console;
 pub mod files;
+pub mod history;
 pub mod host;
 pub mod log;
 #[cfg(not(xylem_user))]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use frame::{Broken, Frames, frame, value};
 
+use crate::history::{Death, Event};
 use crate::status::Snapshot;
 
 /// The version of this protocol; both sides must have the same.
@@ -46,6 +47,32 @@ pub enum Request {
         /// If there are none: wait so long for one, in milliseconds; at most [`PATIENCE`].
         wait: u32,
     },
+    /// What happened, from the event with this number on.
+    Events(u64),
+    /// The ends of servers, from the one with this number on.
+    Deaths(u64),
+    /// Does something to a server.
+    Act {
+        /// Its slot's name.
+        server: String,
+        /// What.
+        action: Action,
+    },
+}
+
+/// What can be done to a server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Action {
+    /// Ends it and starts it again.
+    Restart,
+    /// Ends it for good.
+    Stop,
+    /// Starts it.
+    Start,
+    /// Ends it as if it had faulted.
+    Kill,
+    /// Lets it go on at address 0.
+    KillWithNull,
 }
 
 /// From where on lines of the log are wanted.
@@ -80,6 +107,19 @@ pub enum Answer {
         /// From where on to ask for more.
         next: u64,
     },
+    /// What happened, as far as it fits.
+    Events(Vec<Event>),
+    /// The ends of servers, as far as they fit.
+    Deaths(Vec<Report>),
+}
+
+/// The end of a server, and what it had to say last.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// Its end.
+    pub death: Death,
+    /// Its last lines.
+    pub lines: Vec<Line>,
 }
 
 /// A line of the log.
@@ -108,4 +148,6 @@ pub enum Refusal {
     NoAnswer,
     /// The answer is longer than an answer may be.
     TooLong,
+    /// The server runs already.
+    Runs,
 }

@@ -64,6 +64,16 @@ pub struct SlotStatus {
     pub paid: u64,
     /// CPU time that the account was given so far, in nanoseconds; 0 if it has no limit.
     pub granted: u64,
+    /// How long this server has run, in nanoseconds; 0 if there is none.
+    pub age: u64,
+    /// The vCPU it lives on.
+    pub vcpu: u16,
+    /// Name of its image.
+    pub image: String,
+    /// Version of its image, as its packer had it.
+    pub version: String,
+    /// The first bytes of its image's SHA-256.
+    pub build: [u8; 4],
 }
 
 /// The whole system.

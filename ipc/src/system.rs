@@ -41,6 +41,8 @@ pub struct Image {
     pub bytes: u64,
     /// Their SHA-256.
     pub sha256: [u8; 32],
+    /// What it was built from, as its packer calls it.
+    pub version: String,
     /// Where it starts.
     pub entry: u64,
     /// Its segments; offsets count from the beginning of the boot image, and lie inside the image's bytes.

@@ -30,6 +30,11 @@ fn server(name: &str, state: State, restarts: u32) -> SlotStatus {
         served: 9,
         paid: 5_000_000,
         granted: 20_000_000,
+        age: 0,
+        vcpu: 0,
+        image: "".into(),
+        version: "".into(),
+        build: [0; 4],
     }
 }
 

@@ -211,6 +211,11 @@ mod tests {
                 served: 0,
                 paid: 0,
                 granted: 0,
+                age: 0,
+                vcpu: 0,
+                image: "".into(),
+                version: "".into(),
+                build: [0; 4],
             }],
         }
     }

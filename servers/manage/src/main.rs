@@ -4,6 +4,12 @@
 
 extern crate alloc;
 
+use alloc::vec::Vec;
+
+use abi::CallError;
+use ipc::history::{Death, Event};
+use ipc::manage::{Action, Refusal};
+use ipc::operator::{Error, Way};
 use ipc::serve::{Serve, serve};
 use ipc::status::Snapshot;
 use manage::{Manage, Operator, Setup};
@@ -12,7 +18,12 @@ ipc::wiring! {
     serves { 0 => ipc::console }
     clients 2;
     needs {
-        log: ipc::log, store: ipc::xenstore, status: ipc::status, operator: ipc::operator, link: ipc::vchan
+        log: ipc::log,
+        store: ipc::xenstore,
+        status: ipc::status,
+        operator: ipc::operator,
+        history: ipc::history,
+        link: ipc::vchan
     }
     ports { ring: Peer }
     windows { pool: 9 }
@@ -36,6 +47,37 @@ impl Operator for Supervisor {
         let length = ipc::status::Client::new(rt::Trap, wiring::status.handle).snapshot().ok()?;
         Snapshot::read(rt::need(wiring::status).down, length)
     }
+
+    fn events(&mut self, from: u64) -> Option<Vec<Event>> {
+        let length = history().events(from).ok()?;
+        ipc::history::read(rt::need(wiring::history).down, length)
+    }
+
+    fn deaths(&mut self, from: u64) -> Option<Vec<Death>> {
+        let length = history().deaths(from).ok()?;
+        ipc::history::read(rt::need(wiring::history).down, length)
+    }
+
+    fn act(&mut self, slot: u16, action: Action) -> Result<(), Refusal> {
+        let operator = ipc::operator::Client::new(rt::Trap, wiring::operator.handle);
+        let done = match action {
+            Action::Restart => operator.restart(slot),
+            Action::Stop => operator.stop(slot),
+            Action::Start => operator.start(slot),
+            Action::Kill => operator.kill(slot, Way::AtOnce),
+            Action::KillWithNull => operator.kill(slot, Way::Null),
+        };
+        done.map_err(|error| match error {
+            CallError::Refused(Error::NoSuchSlot) => Refusal::NoSuchServer,
+            CallError::Refused(Error::Supervisor) => Refusal::NotAllowed,
+            CallError::Refused(Error::Runs) => Refusal::Runs,
+            CallError::Status(_) | CallError::Protocol => Refusal::NoAnswer,
+        })
+    }
+}
+
+fn history() -> ipc::history::Client<rt::Trap> {
+    ipc::history::Client::new(rt::Trap, wiring::history.handle)
 }
 
 fn run() -> ! {
@@ -49,7 +91,7 @@ fn run() -> ! {
     };
     let writers = (0..wiring::NUMBERS.clients).map(|n| rt::client(wiring::NUMBERS, n));
     let writers = writers.filter(|wire| !wire.up.is_empty()).collect();
-    let mut server = Manage::new(rt::Trap, setup, rt::need(wiring::store), writers, Supervisor);
+    let mut server = Manage::new(rt::Trap, setup, rt::need(wiring::store), writers, (start.header.slot, Supervisor));
     server.bits(0);
     serve(rt::Trap, &mut server)
 }

@@ -10,7 +10,7 @@ use ipc::serve::Serve;
 use crate::door::{Door, Setup};
 use crate::keeper::Keeper;
 use crate::notice::Notice;
-use crate::serve::{Desk, Operator};
+use crate::serve::{Desk, Later, Operator};
 use crate::session::{Session, Turn};
 use crate::source::Source;
 
@@ -40,13 +40,22 @@ pub struct Manage<T, O> {
     sources: Vec<Source>,
     keeper: Keeper,
     operator: O,
+    own: u16,
+    later: Option<Later>,
     /// What the timer is set to.
     timer: u64,
 }
 
 impl<T: Traps, O: Operator> Manage<T, O> {
-    /// A server whose vchan is made of `setup`, which tells of it through `store` and reads the log from `sources`.
-    pub fn new(traps: T, setup: Setup, store: Wire, sources: Vec<Wire>, operator: O) -> Self {
+    /// A server whose vchan is made of `setup`, which tells of it through `store` and reads the log from `sources`;
+    /// with the number of its own slot.
+    pub fn new(
+        traps: T,
+        setup: Setup,
+        store: Wire,
+        sources: Vec<Wire>,
+        (own, operator): (u16, O),
+    ) -> Self {
         Self {
             traps,
             door: Door::new(traps, setup),
@@ -55,6 +64,8 @@ impl<T: Traps, O: Operator> Manage<T, O> {
             sources: sources.into_iter().map(Source::new).collect(),
             keeper: Keeper::default(),
             operator,
+            own,
+            later: None,
             timer: 0,
         }
     }
@@ -91,7 +102,7 @@ impl<T: Traps, O: Operator> Manage<T, O> {
         link.ask();
         if !link.has_client() {
             if !matches!(self.state, State::Free) {
-                self.state = State::Free;
+                (self.state, self.later) = (State::Free, None);
                 link.begin();
                 self.notice.wake();
             }
@@ -101,7 +112,8 @@ impl<T: Traps, O: Operator> Manage<T, O> {
             self.state = State::Taken(Session::new());
         }
         let State::Taken(session) = &mut self.state else { return false };
-        let mut desk = Desk { operator: &mut self.operator, keeper: &self.keeper };
+        let (operator, keeper) = (&mut self.operator, &self.keeper);
+        let mut desk = Desk { operator, keeper, own: self.own, later: &mut self.later };
         match session.turn(link, &mut desk) {
             Turn::Rests => false,
             Turn::HasMore => true,

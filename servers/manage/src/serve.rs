@@ -2,13 +2,18 @@
 
 use alloc::vec::Vec;
 
-use ipc::manage::{Answer, Line, Refusal, Request};
+use ipc::history::{Death, Event};
+use ipc::manage::{Action, Answer, Line, Refusal, Report, Request};
 use ipc::status::Snapshot;
 
 use crate::keeper::Keeper;
 
 /// Most bytes of log lines in an answer.
 const LINES: usize = 24 * 1024;
+/// Most lines with a server's end.
+const LAST: usize = 8;
+/// Lines written before a server's end are read so much later at most, in nanoseconds.
+const LATE: u64 = 20_000_000;
 
 /// The supervisor, as this server uses it.
 pub trait Operator {
@@ -16,6 +21,22 @@ pub trait Operator {
     fn now(&self) -> u64;
     /// The state of the system.
     fn snapshot(&mut self) -> Option<Snapshot>;
+    /// What happened, from the event with this number on.
+    fn events(&mut self, from: u64) -> Option<Vec<Event>>;
+    /// The ends of servers, from the one with this number on.
+    fn deaths(&mut self, from: u64) -> Option<Vec<Death>>;
+    /// Does something to the server of a slot.
+    ///
+    /// # Errors
+    /// Why not.
+    fn act(&mut self, slot: u16, action: Action) -> Result<(), Refusal>;
+}
+
+/// Something that is done only when its answer was taken: this server does not survive it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Later {
+    pub slot: u16,
+    pub action: Action,
 }
 
 /// What a session asks.
@@ -27,12 +48,46 @@ pub(crate) trait Service {
     fn log(&mut self, from: u64, server: Option<&str>) -> (Vec<Line>, u64);
     /// The number of the first of the last `count` lines.
     fn log_from(&mut self, count: u32, server: Option<&str>) -> u64;
+    /// The answer was taken: what it promised is done.
+    fn taken(&mut self);
 }
 
 /// The supervisor and the log.
 pub(crate) struct Desk<'a, O> {
     pub operator: &'a mut O,
     pub keeper: &'a Keeper,
+    /// The slot of this server.
+    pub own: u16,
+    pub later: &'a mut Option<Later>,
+}
+
+impl<O: Operator> Desk<'_, O> {
+    fn act(&mut self, server: &str, action: Action) -> Result<(), Refusal> {
+        let snapshot = self.operator.snapshot().ok_or(Refusal::NoAnswer)?;
+        let slot = snapshot.servers.iter().position(|slot| slot.name == server);
+        let slot = slot.ok_or(Refusal::NoSuchServer)? as u16;
+        if slot != self.own {
+            return self.operator.act(slot, action);
+        }
+        match action {
+            // Nobody could start it again over the link.
+            Action::Stop => Err(Refusal::NotAllowed),
+            Action::Start => Err(Refusal::Runs),
+            action => {
+                *self.later = Some(Later { slot, action });
+                Ok(())
+            }
+        }
+    }
+
+    fn reports(&mut self, from: u64) -> Option<Vec<Report>> {
+        let deaths = self.operator.deaths(from)?;
+        let report = |death: Death| {
+            let lines = self.keeper.before(&death.server, death.at.saturating_add(LATE), LAST);
+            Report { death, lines }
+        };
+        Some(deaths.into_iter().map(report).collect())
+    }
 }
 
 impl<O: Operator> Service for Desk<'_, O> {
@@ -45,6 +100,15 @@ impl<O: Operator> Service for Desk<'_, O> {
             Request::Status => {
                 self.operator.snapshot().map_or(Answer::Refused(Refusal::NoAnswer), Answer::Status)
             }
+            Request::Events(from) => {
+                self.operator.events(from).map_or(Answer::Refused(Refusal::NoAnswer), Answer::Events)
+            }
+            Request::Deaths(from) => {
+                self.reports(from).map_or(Answer::Refused(Refusal::NoAnswer), Answer::Deaths)
+            }
+            Request::Act { server, action } => {
+                self.act(&server, action).map_or_else(Answer::Refused, |()| Answer::Done)
+            }
             Request::Hello { .. } | Request::Log { .. } => Answer::Refused(Refusal::Unknown),
         }
     }
@@ -55,5 +119,11 @@ impl<O: Operator> Service for Desk<'_, O> {
 
     fn log_from(&mut self, count: u32, server: Option<&str>) -> u64 {
         self.keeper.last(count as usize, server)
+    }
+
+    fn taken(&mut self) {
+        if let Some(Later { slot, action }) = self.later.take() {
+            let _ = self.operator.act(slot, action);
+        }
     }
 }

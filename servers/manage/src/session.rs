@@ -74,6 +74,9 @@ impl Session {
         if self.taken < self.answer.len() {
             let count = link.write(self.answer.get(self.taken..).unwrap_or_default())?;
             self.taken += count;
+            if self.taken == self.answer.len() {
+                service.taken();
+            }
             return Ok(count > 0);
         }
         if let Some(wait) = self.wait.take() {

@@ -13,6 +13,7 @@ use ipc::system::{PortTarget, System, Target};
 
 use crate::backoff::Backoff;
 use crate::check::{self, Refusal};
+use crate::chronicle::Chronicle;
 use crate::events::Events;
 use crate::host::Host;
 use crate::kernel::{Kernel, Refused};
@@ -52,6 +53,7 @@ pub fn boot<'a, T: Traps, H: Host>(
         armed: None,
         ending: None,
         all_ready: false,
+        chronicle: Chronicle::default(),
     };
     supervisor.own_wires().map_err(|refusal| refusal.to_string())?;
     supervisor.start_all()?;
@@ -111,6 +113,7 @@ fn places<T: Traps>(kernel: &Kernel<T>, system: &System, command_line: &str) -> 
     let place = |slot: &ipc::system::Slot| Place {
         state: State::Down { until: 0 },
         starts: 0,
+        since: 0,
         events: Events::default(),
         backoff: Backoff::default(),
         peer: None,

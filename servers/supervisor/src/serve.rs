@@ -4,11 +4,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::kernel::control::{PortKind, Shutdown, ThreadState};
+use abi::layout::STACK_END;
 use abi::{Badge, Traps};
-use ipc::operator;
+use ipc::history;
+use ipc::operator::{self, Way};
 use ipc::status::{self, SlotStatus, Snapshot};
 use ipc::supervisor::{self, EventKind};
 use ipc::system::PortTarget;
+use shared::Memory;
 
 use crate::ending::Ending;
 use crate::host::Host;
@@ -46,25 +49,48 @@ impl<T: Traps, H: Host> supervisor::Server for Supervisor<'_, T, H> {
 impl<T: Traps, H: Host> status::Server for Supervisor<'_, T, H> {
     fn snapshot(&mut self, from: Badge) -> Result<u32, status::Error> {
         let snapshot = self.state_of_all();
-        let own = self.system.slots.first().ok_or(status::Error::TooLarge)?;
-        let wire = own.wires.get(usize::from(own.needs) + usize::from(from.client()));
-        let wire = wire.ok_or(status::Error::TooLarge)?;
-        let memory = self.host.shared(wire.down, wire.down_pages);
+        let memory = self.shared_with(from).ok_or(status::Error::TooLarge)?;
         snapshot.write(memory).ok_or(status::Error::TooLarge)
     }
 }
 
 impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
     fn restart(&mut self, _: Badge, slot: u16) -> Result<(), operator::Error> {
-        if slot == 0 {
-            return Err(operator::Error::Supervisor);
-        }
-        let place = self.place_mut(slot).ok_or(operator::Error::NoSuchSlot)?;
-        place.backoff.forget();
+        self.operable(slot)?.backoff.forget();
         self.tell(slot, format_args!("is started again, as the operator asks"));
         self.stop(slot);
         let now = self.host.now();
         self.start_again(slot, now);
+        Ok(())
+    }
+
+    fn stop(&mut self, _: Badge, slot: u16) -> Result<(), operator::Error> {
+        self.operable(slot)?;
+        self.tell(slot, format_args!("is stopped, as the operator asks"));
+        self.stop(slot);
+        self.switch_off(slot);
+        Ok(())
+    }
+
+    fn start(&mut self, _: Badge, slot: u16) -> Result<(), operator::Error> {
+        if self.operable(slot)?.loaded().is_some() {
+            return Err(operator::Error::Runs);
+        }
+        self.tell(slot, format_args!("is started, as the operator asks"));
+        let now = self.host.now();
+        self.start_again(slot, now);
+        Ok(())
+    }
+
+    fn kill(&mut self, _: Badge, slot: u16, way: Way) -> Result<(), operator::Error> {
+        let Some(loaded) = self.operable(slot)?.loaded() else { return Ok(()) };
+        if way == Way::Null {
+            return self.lead_astray(loaded.server);
+        }
+        let now = self.host.now();
+        self.remember(slot, String::from("killed by the operator"), now);
+        self.tell(slot, format_args!("is killed, as the operator asks"));
+        self.died(slot, now);
         Ok(())
     }
 
@@ -83,7 +109,44 @@ impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
     }
 }
 
+impl<T: Traps, H: Host> history::Server for Supervisor<'_, T, H> {
+    fn events(&mut self, client: Badge, from: u64) -> Result<u32, history::Error> {
+        let memory = self.shared_with(client).ok_or(history::Error::TooLarge)?;
+        history::write(self.chronicle.events(from), memory).ok_or(history::Error::TooLarge)
+    }
+
+    fn deaths(&mut self, client: Badge, from: u64) -> Result<u32, history::Error> {
+        let memory = self.shared_with(client).ok_or(history::Error::TooLarge)?;
+        history::write(self.chronicle.deaths(from), memory).ok_or(history::Error::TooLarge)
+    }
+}
+
 impl<T: Traps, H: Host> Supervisor<'_, T, H> {
+    /// The memory that a client reads.
+    fn shared_with(&self, client: Badge) -> Option<Memory> {
+        let own = self.system.slots.first()?;
+        let wire = own.wires.get(usize::from(own.needs) + usize::from(client.client()))?;
+        Some(self.host.shared(wire.down, wire.down_pages))
+    }
+
+    /// A slot that the operator may do something to.
+    fn operable(&mut self, slot: u16) -> Result<&mut Place, operator::Error> {
+        if slot == 0 {
+            return Err(operator::Error::Supervisor);
+        }
+        self.place_mut(slot).ok_or(operator::Error::NoSuchSlot)
+    }
+
+    /// Lets a server go on at address 0.
+    fn lead_astray(&self, server: u16) -> Result<(), operator::Error> {
+        let control = &self.kernel.control;
+        let stack = control.thread_registers(server, 0).map_or(STACK_END, |registers| registers.1);
+        control
+            .thread_stop(server)
+            .and_then(|()| control.thread_start(server, 0, stack, 0))
+            .map_err(|_| operator::Error::NoSuchSlot)
+    }
+
     /// The slot behind a badge, if this incarnation of it runs.
     fn caller(&self, badge: Badge) -> Option<u16> {
         let slot = self.clients.get(usize::from(badge.client())).copied().flatten()?;
@@ -151,9 +214,10 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         }
     }
 
-    fn state_of(&self, number: u16) -> Option<SlotStatus> {
+    fn state_of(&mut self, number: u16) -> Option<SlotStatus> {
         let slot = self.system.slots.get(usize::from(number))?;
-        let place = self.place(number)?;
+        let place = self.places.get(usize::from(number))?;
+        let image = self.system.images.get(usize::from(slot.image));
         let server = if number == 0 { Some(0) } else { place.loaded().map(|l| l.server) };
         let usage = server.and_then(|server| self.kernel.control.server_usage(server).ok());
         let (state, cpu, calls, served, pages) =
@@ -171,6 +235,11 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             served,
             paid,
             granted,
+            age: server.map_or(0, |_| self.host.now().saturating_sub(place.since)),
+            vcpu: slot.vcpu,
+            image: image.map_or_else(String::new, |image| image.name.clone()),
+            version: image.map_or_else(String::new, |image| image.version.clone()),
+            build: image.and_then(|image| image.sha256.first_chunk().copied()).unwrap_or_default(),
         })
     }
 }

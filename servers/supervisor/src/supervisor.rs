@@ -3,7 +3,7 @@
 //! Invariant: a slot is `Off`, `Down` until a time, or `Up` with a server; the kernel's state of the slot is the same. A wire's
 //! badge has the incarnation of its client, and the server of that wire is told of each incarnation's beginning and end.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Arguments;
 
@@ -15,6 +15,7 @@ use abi::{Answer, Badge, Call, Event, Handle, Message, Traps};
 use ipc::system::{Restart, System};
 
 use crate::backoff::{Backoff, LIMIT, WINDOW};
+use crate::chronicle::Chronicle;
 use crate::ending::Ending;
 use crate::events::Events;
 use crate::fault::Fault;
@@ -40,6 +41,8 @@ pub(crate) struct Place {
     pub(crate) state: State,
     /// How often it was started.
     pub(crate) starts: u32,
+    /// When it was started last.
+    pub(crate) since: u64,
     pub(crate) events: Events,
     pub(crate) backoff: Backoff,
     /// The peer domain of its ports and windows.
@@ -79,6 +82,7 @@ pub struct Supervisor<'a, T, H> {
     pub(crate) armed: Option<u64>,
     pub(crate) ending: Option<Ending>,
     pub(crate) all_ready: bool,
+    pub(crate) chronicle: Chronicle,
 }
 
 impl<T: Traps, H: Host> Supervisor<'_, T, H> {
@@ -113,6 +117,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             ipc::supervisor::CHANNEL => ipc::supervisor::dispatch(self, call),
             ipc::status::CHANNEL => ipc::status::dispatch(self, call),
             ipc::operator::CHANNEL => ipc::operator::dispatch(self, call),
+            ipc::history::CHANNEL => ipc::history::dispatch(self, call),
             _ => Some(Answer::protocol_error(call.token, abi::interface::UNKNOWN_METHOD)),
         }
     }
@@ -149,7 +154,9 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         let number = self.system.slots.get(usize::from(slot)).map(|slot| usize::from(slot.image));
         let image = number.and_then(|number| self.system.images.get(number));
         let told = fault.within(self.image, image);
-        self.tell(slot, format_args!("faulted: {told}"));
+        let reason = told.to_string();
+        self.remember(slot, reason.clone(), now);
+        self.tell(slot, format_args!("faulted: {reason}"));
         self.died(slot, now);
     }
 
@@ -196,15 +203,10 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         }
     }
 
-    /// Starts a slot's server, and tells those whom it concerns.
-    pub(crate) fn start(&mut self, slot: u16) -> Result<(), Refused> {
-        let number = usize::from(slot);
-        let (Some(description), Some(place)) =
-            (self.system.slots.get(number), self.places.get_mut(number))
-        else {
-            return Ok(());
-        };
-        let plan = Plan {
+    /// What the server of a slot is built from.
+    pub(crate) fn plan(&self, slot: u16) -> Option<Plan<'_>> {
+        let (description, place) = (self.system.slots.get(usize::from(slot))?, self.place(slot)?);
+        Some(Plan {
             image: self.image,
             system: &self.system,
             regions: &self.regions,
@@ -212,7 +214,12 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             slot: description,
             incarnation: place.starts,
             config: &place.config,
-        };
+        })
+    }
+
+    /// Starts a slot's server, and tells those whom it concerns.
+    pub(crate) fn start(&mut self, slot: u16) -> Result<(), Refused> {
+        let Some(plan) = self.plan(slot) else { return Ok(()) };
         let loaded = load(&self.kernel, &self.host, &plan)?;
         let running = self
             .kernel
@@ -224,7 +231,11 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             let _ = self.kernel.control.slot_state(slot, SlotState::Down);
             return Err(refused);
         }
-        place.state = State::Up { loaded, is_ready: false };
+        let since = self.host.now();
+        if let Some(place) = self.place_mut(slot) {
+            place.state = State::Up { loaded, is_ready: false };
+            place.since = since;
+        }
         self.announce(slot);
         Ok(())
     }
@@ -289,7 +300,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         }
     }
 
-    fn switch_off(&mut self, slot: u16) {
+    pub(crate) fn switch_off(&mut self, slot: u16) {
         let _ = self.kernel.control.slot_state(slot, SlotState::Off);
         if let Some(place) = self.place_mut(slot) {
             place.state = State::Off;
@@ -300,12 +311,14 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     pub(crate) fn tell(&mut self, slot: u16, line: Arguments<'_>) {
         let is_read = self.log != Some(slot) && self.log_is_read();
         let name = self.system.slots.get(usize::from(slot)).map_or("", |slot| &slot.name);
+        self.chronicle.note(self.host.now(), name, line);
         say(&mut self.host, is_read, format_args!("{name} {line}"));
     }
 
     /// A line about no slot.
     pub(crate) fn tell_all(&mut self, line: Arguments<'_>) {
         let is_read = self.log_is_read();
+        self.chronicle.note(self.host.now(), "", line);
         say(&mut self.host, is_read, line);
     }
 

@@ -87,7 +87,7 @@ fn who_is_hung_up_on_sees_it() {
 #[test]
 fn indices_that_cannot_be_break_the_session_and_not_the_next() {
     for (lie, ahead) in [(0x401u32, 1), (0x8000_0000, 0x401), (u32::MAX, 0x8000_0000)] {
-        let (mut server, mut client) = pair(10, 11);
+        let (mut server, client) = pair(10, 11);
         server.begin();
         client.set_produced(lie);
         assert_eq!(server.read(&mut [0; 16]), Err(Broken), "{lie:#x}");

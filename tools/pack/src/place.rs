@@ -28,6 +28,7 @@ pub fn plan<'a>(
     let images = numbered(filled, images);
     let plan = Plan {
         name: &manifest.name,
+        version: "",
         slots: filled.iter().map(|slot| describe(slot, &images)).collect(),
         images,
         regions: Vec::new(),

@@ -16,6 +16,8 @@ use crate::{calls, owners, place, rules, wires};
 pub struct Plan<'a> {
     /// The system's name.
     pub name: &'a str,
+    /// What the images were built from.
+    pub version: &'a str,
     /// The images, by number.
     pub images: Vec<(&'a str, &'a Elf)>,
     /// The slots.
@@ -56,7 +58,11 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// All rules that the system breaks.
-    pub fn new(manifest: &'a Manifest, images: &'a BTreeMap<String, Elf>) -> Result<Self, Report> {
+    pub fn new(
+        manifest: &'a Manifest,
+        images: &'a BTreeMap<String, Elf>,
+        version: &'a str,
+    ) -> Result<Self, Report> {
         let filled = manifest.servers.iter().filter_map(|(name, server)| {
             Some(Filled { name, server, elf: images.get(server.image(name))? })
         });
@@ -68,7 +74,7 @@ impl<'a> Plan<'a> {
         errors.extend(calls::check(manifest, &slots, &wires));
         match Report::all(errors) {
             Some(report) => Err(report),
-            None => Ok(place::plan(manifest, &slots, &wires, images)),
+            None => Ok(Self { version, ..place::plan(manifest, &slots, &wires, images) }),
         }
     }
 }

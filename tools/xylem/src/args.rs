@@ -35,9 +35,35 @@ pub enum Command {
     /// Begins a server or a system, ready to run.
     #[command(subcommand)]
     New(New),
-    /// Ends a domain.
-    #[command(after_help = "Example:\n  cargo xylem stop web")]
+    /// Ends a domain, or a server of a running domain for good.
+    #[command(after_help = "Examples:\n  cargo xylem stop web\n  cargo xylem stop httpd --in web")]
     Stop(Stop),
+    /// Tells the servers of a running domain, and what they use.
+    #[command(after_help = "Examples:\n  cargo xylem ps\n  cargo xylem ps --in web --json")]
+    Ps(Ps),
+    /// Shows the servers of a running domain, again and again; `q` ends it.
+    #[command(after_help = "Example:\n  cargo xylem top --in web")]
+    Top(Top),
+    /// Tells the last lines of a running domain's log, all or those of a server.
+    #[command(after_help = "Examples:\n  cargo xylem log -n 50\n  cargo xylem log -f httpd --in web")]
+    Log(Log),
+    /// Tells what happened in a running domain: servers that died, were started, were stopped.
+    #[command(after_help = "Example:\n  cargo xylem events --in web")]
+    Events(Events),
+    /// Ends a server of a running domain and starts it again.
+    #[command(after_help = "Example:\n  cargo xylem restart httpd --in web")]
+    Restart(Act),
+    /// Starts a server of a running domain that was stopped.
+    #[command(after_help = "Example:\n  cargo xylem start httpd --in web")]
+    Start(Act),
+    /// Ends a server of a running domain as a fault would.
+    #[command(
+        after_help = "Examples:\n  cargo xylem kill httpd --in web\n  cargo xylem kill --with null httpd"
+    )]
+    Kill(Kill),
+    /// Tells why servers of a running domain died, and where in their sources.
+    #[command(after_help = "Examples:\n  cargo xylem crash\n  cargo xylem crash 3 --in web --json")]
+    Crash(Crash),
     /// Follows the console of a running domain; what is typed goes to it.
     #[command(after_help = "Example:\n  cargo xylem console web")]
     Console(Console),
@@ -164,11 +190,117 @@ pub enum New {
 /// `stop`.
 #[derive(Debug, Args)]
 pub struct Stop {
-    /// The domain's name.
+    /// The domain's name; with --in, the server's.
     pub name: String,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub place: In,
+}
+
+/// A running domain.
+#[derive(Debug, Args)]
+pub struct In {
+    /// The domain's name; that of the only one by default.
+    #[arg(long = "in", value_name = "DOMAIN")]
+    pub domain: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub on: On,
+}
+
+/// `ps`.
+#[derive(Debug, Args)]
+pub struct Ps {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: In,
+    /// As one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `top`.
+#[derive(Debug, Args)]
+pub struct Top {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: In,
+    /// Seconds between two looks.
+    #[arg(long, default_value_t = 1.0)]
+    pub every: f32,
+}
+
+/// `log`.
+#[derive(Debug, Args)]
+pub struct Log {
+    /// Only the lines of this server.
+    pub server: Option<String>,
+    /// Goes on with new lines as they come.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// So many lines.
+    #[arg(long, short = 'n', default_value_t = 20)]
+    pub lines: u32,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: In,
+    /// As JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `events`.
+#[derive(Debug, Args)]
+pub struct Events {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: In,
+    /// As JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `restart` and `start`.
+#[derive(Debug, Args)]
+pub struct Act {
+    /// The server: the name of its slot.
+    pub server: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: In,
+}
+
+/// `kill`.
+#[derive(Debug, Args)]
+pub struct Kill {
+    /// The server: the name of its slot.
+    pub server: String,
+    /// How: with `null` it goes on at address 0, and faults there.
+    #[arg(long, value_enum)]
+    pub with: Option<Way>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: In,
+}
+
+/// How a server is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// By a jump to address 0.
+    Null,
+}
+
+/// `crash`.
+#[derive(Debug, Args)]
+pub struct Crash {
+    /// The number of one death; all that are kept by default.
+    pub number: Option<u64>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub place: In,
+    /// As JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `test`.

@@ -77,6 +77,11 @@ impl status::Server for Mirror {
             served: 6,
             paid: 0,
             granted: 0,
+            age: 0,
+            vcpu: 0,
+            image: "".into(),
+            version: "".into(),
+            build: [0; 4],
         };
         let snapshot = Snapshot {
             system: "web".into(),
