@@ -10,11 +10,13 @@ mod frame;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use abi::{CallError, Traps};
 use serde::{Deserialize, Serialize};
 
 pub use frame::{Broken, Frames, frame, value};
 
 use crate::history::{Death, Event};
+use crate::operator::{Client, Error, Way};
 use crate::status::Snapshot;
 
 /// The version of this protocol; both sides must have the same.
@@ -73,6 +75,22 @@ pub enum Action {
     Kill,
     /// Lets it go on at address 0.
     KillWithNull,
+}
+
+impl<T: Traps> Client<T> {
+    /// Does something to the server of a slot.
+    ///
+    /// # Errors
+    /// Those of the single methods.
+    pub fn act(&self, slot: u16, action: Action) -> Result<(), CallError<Error>> {
+        match action {
+            Action::Restart => self.restart(slot),
+            Action::Stop => self.stop(slot),
+            Action::Start => self.start(slot),
+            Action::Kill => self.kill(slot, Way::AtOnce),
+            Action::KillWithNull => self.kill(slot, Way::Null),
+        }
+    }
 }
 
 /// From where on lines of the log are wanted.

@@ -81,8 +81,10 @@ pub struct SlotStatus {
 pub struct Snapshot {
     /// Name of the system.
     pub system: String,
-    /// Nanoseconds since the domain was created.
+    /// Nanoseconds since the kernel's entry.
     pub uptime: u64,
+    /// When that was, by the clock that servers read.
+    pub entry: u64,
     /// Xen's version, major and minor.
     pub xen: (u16, u16),
     /// Number of this domain.

@@ -8,6 +8,7 @@ use abi::kernel::control::Shutdown;
 use abi::kernel::port;
 use abi::{Answer, Call};
 use console::{Console, Next, Operator, Source, Terminal};
+use ipc::manage::Action;
 use ipc::serve::{Serve, serve};
 use ipc::status::Snapshot;
 
@@ -30,8 +31,8 @@ impl Operator for Supervisor {
         Snapshot::read(rt::need(wiring::status).down, length)
     }
 
-    fn restart(&mut self, slot: u16) -> bool {
-        ipc::operator::Client::new(rt::Trap, wiring::operator.handle).restart(slot).is_ok()
+    fn act(&mut self, slot: u16, action: Action) -> bool {
+        ipc::operator::Client::new(rt::Trap, wiring::operator.handle).act(slot, action).is_ok()
     }
 
     fn shutdown(&mut self, reason: Shutdown) -> bool {

@@ -4,6 +4,7 @@ use alloc::string::String;
 use core::fmt::Write;
 
 use abi::kernel::control::Shutdown;
+use ipc::manage::Action;
 use ipc::status::Snapshot;
 
 use crate::history::History;
@@ -17,7 +18,10 @@ help            this text
 ps              the servers and what they use
 log [N]         the last N lines (20)
 uptime          how long the domain runs
-restart NAME    kill a server and start it again
+restart NAME    end a server and start it again
+stop NAME       end a server for good
+start NAME      start a server that was stopped
+kill NAME       end a server as a fault would
 shutdown        end the domain; `shutdown reboot` starts it again
 ";
 
@@ -25,8 +29,8 @@ shutdown        end the domain; `shutdown reboot` starts it again
 pub trait Operator {
     /// The state of the system.
     fn snapshot(&mut self) -> Option<Snapshot>;
-    /// Starts the server of a slot again; says whether that was done.
-    fn restart(&mut self, slot: u16) -> bool;
+    /// Does something to the server of a slot; says whether that was done.
+    fn act(&mut self, slot: u16, action: Action) -> bool;
     /// Ends the domain; says whether that will be done.
     fn shutdown(&mut self, reason: Shutdown) -> bool;
 }
@@ -57,7 +61,10 @@ impl<O: Operator> Shell<O> {
             (Some("ps"), None) => self.with_snapshot(out, table::servers),
             (Some("uptime"), None) => self.with_snapshot(out, table::uptime),
             (Some("log"), count) => log(count, history, out),
-            (Some("restart"), Some(name)) => self.restart(name, out),
+            (Some("restart"), Some(name)) => self.act(name, Action::Restart, out),
+            (Some("stop"), Some(name)) => self.act(name, Action::Stop, out),
+            (Some("start"), Some(name)) => self.act(name, Action::Start, out),
+            (Some("kill"), Some(name)) => self.act(name, Action::Kill, out),
             (Some("shutdown"), None) => self.shutdown(Shutdown::Poweroff, out),
             (Some("shutdown"), Some("reboot")) => self.shutdown(Shutdown::Reboot, out),
             (Some(other), _) => {
@@ -73,7 +80,7 @@ impl<O: Operator> Shell<O> {
         }
     }
 
-    fn restart(&mut self, name: &str, out: &mut String) {
+    fn act(&mut self, name: &str, action: Action, out: &mut String) {
         let Some(snapshot) = self.operator.snapshot() else {
             out.push_str("the supervisor gave no answer\n");
             return;
@@ -81,10 +88,10 @@ impl<O: Operator> Shell<O> {
         let slot = snapshot.servers.iter().position(|server| server.name == name);
         let _ = match slot {
             None => writeln!(out, "no server is called {name}; `ps` lists them"),
-            Some(slot) if self.operator.restart(slot as u16) => {
-                writeln!(out, "{name} starts again")
+            Some(slot) if self.operator.act(slot as u16, action) => {
+                writeln!(out, "{name} {}", words(action).0)
             }
-            Some(_) => writeln!(out, "{name} cannot be restarted"),
+            Some(_) => writeln!(out, "{name} cannot be {}", words(action).1),
         };
     }
 
@@ -94,6 +101,16 @@ impl<O: Operator> Shell<O> {
         } else {
             "the supervisor refused\n"
         });
+    }
+}
+
+/// What was done, and what could not be.
+const fn words(action: Action) -> (&'static str, &'static str) {
+    match action {
+        Action::Restart => ("starts again", "restarted"),
+        Action::Stop => ("is stopped", "stopped"),
+        Action::Start => ("is started", "started"),
+        Action::Kill | Action::KillWithNull => ("is killed", "killed"),
     }
 }
 

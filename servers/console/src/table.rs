@@ -10,7 +10,7 @@ use ipc::status::{SlotStatus, Snapshot, State};
 pub fn servers(snapshot: &Snapshot, out: &mut String) {
     let _ = writeln!(
         out,
-        "{:<16} {:<9} {:>4} {:>8} {:>10} {:>16} {:>10} {:>10} {:>8}",
+        "{:<16} {:<9} {:>4} {:>8} {:>10} {:>16} {:>10} {:>10} {:>8} {:>9}  {}",
         "NAME",
         "STATE",
         "PRIO",
@@ -19,12 +19,14 @@ pub fn servers(snapshot: &Snapshot, out: &mut String) {
         "PAID/GRANTED ms",
         "CALLS",
         "SERVED",
-        "RESTARTS"
+        "RESTARTS",
+        "UPTIME s",
+        "VERSION"
     );
     for server in &snapshot.servers {
         let _ = writeln!(
             out,
-            "{:<16} {:<9} {:>4} {:>6} K {:>10} {:>16} {:>10} {:>10} {:>8}",
+            "{:<16} {:<9} {:>4} {:>6} K {:>10} {:>16} {:>10} {:>10} {:>8} {:>9}  {}",
             server.name,
             state(server.state),
             server.priority,
@@ -33,7 +35,9 @@ pub fn servers(snapshot: &Snapshot, out: &mut String) {
             account(server),
             server.calls,
             server.served,
-            server.restarts
+            server.restarts,
+            server.age / 1_000_000_000,
+            server.version
         );
     }
     let _ = writeln!(

@@ -7,6 +7,7 @@ use abi::kernel::control::Shutdown;
 use console::{Console, Next, Operator, PATIENCE, Source, Terminal};
 use ipc::Wire;
 use ipc::loopback::{End, Loopback};
+use ipc::manage::Action;
 use ipc::status::{SlotStatus, Snapshot, State};
 use shared::bytes::Producer;
 use shared::{HostMemory, Memory};
@@ -33,7 +34,7 @@ fn server(name: &str, state: State, restarts: u32) -> SlotStatus {
         age: 0,
         vcpu: 0,
         image: "".into(),
-        version: "".into(),
+        version: "v1".into(),
         build: [0; 4],
     }
 }
@@ -43,6 +44,7 @@ impl Operator for Asked {
         Some(Snapshot {
             system: "web".into(),
             uptime: 90_061_000_000_000,
+            entry: 0,
             xen: (4, 20),
             domain: 3,
             vcpus: 1,
@@ -53,8 +55,8 @@ impl Operator for Asked {
             servers: vec![server("supervisor", State::Running, 0), server("httpd", State::Down, 2)],
         })
     }
-    fn restart(&mut self, slot: u16) -> bool {
-        self.0.lock().unwrap().push(format!("restart {slot}"));
+    fn act(&mut self, slot: u16, action: Action) -> bool {
+        self.0.lock().unwrap().push(format!("{action:?} {slot}"));
         slot > 0
     }
     fn shutdown(&mut self, reason: Shutdown) -> bool {
@@ -204,7 +206,7 @@ fn ps_shows_every_server() {
     assert!(lines[1].starts_with("NAME             STATE     PRIO"));
     assert_eq!(
         lines[3],
-        "httpd            down        50    100 K          3             5/20          7          9        2"
+        "httpd            down        50    100 K          3             5/20          7          9        2         0  v1"
     );
     assert_eq!(lines[4], "memory: 16384 K, of which 4000 K free and 800 K kernel");
 }
@@ -216,7 +218,11 @@ fn servers_are_restarted_by_name() {
     assert!(bench.kind("restart supervisor\r").contains("supervisor cannot be restarted"));
     assert!(bench.kind("restart nobody\r").contains("no server is called nobody"));
     assert!(bench.kind("restart\r").contains("no such command"));
-    assert_eq!(*bench.asked.0.lock().unwrap(), ["restart 1", "restart 0"]);
+    assert!(bench.kind("stop httpd\r").contains("httpd is stopped"));
+    assert!(bench.kind("start httpd\r").contains("httpd is started"));
+    assert!(bench.kind("kill supervisor\r").contains("supervisor cannot be killed"));
+    let asked = ["Restart 1", "Restart 0", "Stop 1", "Start 1", "Kill 0"];
+    assert_eq!(*bench.asked.0.lock().unwrap(), asked);
 }
 
 #[test]

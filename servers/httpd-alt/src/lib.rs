@@ -86,6 +86,7 @@ mod tests {
         let snapshot = Snapshot {
             system: "web-alt".into(),
             uptime: 1,
+            entry: 0,
             xen: (4, 17),
             domain: 1,
             vcpus: 1,

@@ -193,6 +193,7 @@ mod tests {
         Snapshot {
             system: "web<1>".into(),
             uptime: 61_000_000_000,
+            entry: 0,
             xen: (4, 17),
             domain: 3,
             vcpus: 1,

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use abi::CallError;
 use ipc::history::{Death, Event};
 use ipc::manage::{Action, Refusal};
-use ipc::operator::{Error, Way};
+use ipc::operator::Error;
 use ipc::serve::{Serve, serve};
 use ipc::status::Snapshot;
 use manage::{Manage, Operator, Setup};
@@ -60,14 +60,7 @@ impl Operator for Supervisor {
 
     fn act(&mut self, slot: u16, action: Action) -> Result<(), Refusal> {
         let operator = ipc::operator::Client::new(rt::Trap, wiring::operator.handle);
-        let done = match action {
-            Action::Restart => operator.restart(slot),
-            Action::Stop => operator.stop(slot),
-            Action::Start => operator.start(slot),
-            Action::Kill => operator.kill(slot, Way::AtOnce),
-            Action::KillWithNull => operator.kill(slot, Way::Null),
-        };
-        done.map_err(|error| match error {
+        operator.act(slot, action).map_err(|error| match error {
             CallError::Refused(Error::NoSuchSlot) => Refusal::NoSuchServer,
             CallError::Refused(Error::Supervisor) => Refusal::NotAllowed,
             CallError::Refused(Error::Runs) => Refusal::Runs,

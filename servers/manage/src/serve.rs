@@ -32,7 +32,7 @@ pub trait Operator {
     fn act(&mut self, slot: u16, action: Action) -> Result<(), Refusal>;
 }
 
-/// Something that is done only when its answer was taken: this server does not survive it.
+/// Something that is done only when its answer was read: this server does not survive it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Later {
     pub slot: u16,
@@ -48,8 +48,10 @@ pub(crate) trait Service {
     fn log(&mut self, from: u64, server: Option<&str>) -> (Vec<Line>, u64);
     /// The number of the first of the last `count` lines.
     fn log_from(&mut self, count: u32, server: Option<&str>) -> u64;
-    /// The answer was taken: what it promised is done.
-    fn taken(&mut self);
+    /// Whether something was promised that is done when its answer was read.
+    fn is_owed(&self) -> bool;
+    /// Does it; returns whether something was done.
+    fn pay(&mut self) -> bool;
 }
 
 /// The supervisor and the log.
@@ -121,9 +123,12 @@ impl<O: Operator> Service for Desk<'_, O> {
         self.keeper.last(count as usize, server)
     }
 
-    fn taken(&mut self) {
-        if let Some(Later { slot, action }) = self.later.take() {
-            let _ = self.operator.act(slot, action);
-        }
+    fn is_owed(&self) -> bool {
+        self.later.is_some()
+    }
+
+    fn pay(&mut self) -> bool {
+        let Some(Later { slot, action }) = self.later.take() else { return false };
+        self.operator.act(slot, action).is_ok()
     }
 }

@@ -74,10 +74,10 @@ impl Session {
         if self.taken < self.answer.len() {
             let count = link.write(self.answer.get(self.taken..).unwrap_or_default())?;
             self.taken += count;
-            if self.taken == self.answer.len() {
-                service.taken();
-            }
             return Ok(count > 0);
+        }
+        if service.is_owed() {
+            return Ok(link.is_read()? && service.pay());
         }
         if let Some(wait) = self.wait.take() {
             return Ok(self.log(wait, service));

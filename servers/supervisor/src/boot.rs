@@ -55,6 +55,7 @@ pub fn boot<'a, T: Traps, H: Host>(
         all_ready: false,
         chronicle: Chronicle::default(),
     };
+    supervisor.begin_own_age();
     supervisor.own_wires().map_err(|refusal| refusal.to_string())?;
     supervisor.start_all()?;
     supervisor.tell_strangers(command_line);
@@ -144,6 +145,13 @@ fn clients(system: &System) -> Vec<Option<u16>> {
 }
 
 impl<T: Traps, H: Host> Supervisor<'_, T, H> {
+    fn begin_own_age(&mut self) {
+        let now = self.host.now();
+        if let Some(own) = self.place_mut(0) {
+            own.since = now;
+        }
+    }
+
     /// Gives the supervisor its own shared memory and handles, and opens its log.
     fn own_wires(&mut self) -> Result<(), Refusal<'static>> {
         let Some(own) = self.system.slots.first() else { return Ok(()) };

@@ -84,6 +84,8 @@ impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
 
     fn kill(&mut self, _: Badge, slot: u16, way: Way) -> Result<(), operator::Error> {
         let Some(loaded) = self.operable(slot)?.loaded() else { return Ok(()) };
+        // Only one that was stopped has registers to look at.
+        let _ = self.kernel.control.thread_stop(loaded.server);
         if way == Way::Null {
             return self.lead_astray(loaded.server);
         }
@@ -137,13 +139,12 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         self.place_mut(slot).ok_or(operator::Error::NoSuchSlot)
     }
 
-    /// Lets a server go on at address 0.
+    /// Lets a server that was stopped go on at address 0.
     fn lead_astray(&self, server: u16) -> Result<(), operator::Error> {
         let control = &self.kernel.control;
         let stack = control.thread_registers(server, 0).map_or(STACK_END, |registers| registers.1);
         control
-            .thread_stop(server)
-            .and_then(|()| control.thread_start(server, 0, stack, 0))
+            .thread_start(server, 0, stack, 0)
             .map_err(|_| operator::Error::NoSuchSlot)
     }
 
@@ -203,6 +204,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         Snapshot {
             system: self.system.name.clone(),
             uptime: self.host.now().saturating_sub(entry),
+            entry,
             xen: ((version >> 16) as u16, version as u16),
             domain: domain as u16,
             vcpus: vcpus as u16,

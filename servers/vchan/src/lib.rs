@@ -131,6 +131,14 @@ impl Server {
         Ok(count)
     }
 
+    /// Whether the client has read all that was written.
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn is_read(&self) -> Result<bool, Broken> {
+        Ok(self.right.unread()? == 0)
+    }
+
     /// Asks for an event when the client reads or writes. To be called before a last look at the rings.
     pub fn ask(&self) {
         self.page.write(CLIENT_NOTIFIES, &(WRITTEN | READ));

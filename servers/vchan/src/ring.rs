@@ -75,10 +75,15 @@ impl Writer {
         Self { page, indices, bytes, produced: 0 }
     }
 
-    pub(crate) fn write(&mut self, from: &[u8]) -> Result<usize, Broken> {
+    /// How many bytes the client has not read.
+    pub(crate) fn unread(&self) -> Result<u32, Broken> {
         let consumed = self.page.load_u32_acquire(self.indices + CONSUMED);
         let unread = self.produced.wrapping_sub(consumed);
-        let room = length(self.bytes).checked_sub(unread).ok_or(Broken)?;
+        if unread > length(self.bytes) { Err(Broken) } else { Ok(unread) }
+    }
+
+    pub(crate) fn write(&mut self, from: &[u8]) -> Result<usize, Broken> {
+        let room = length(self.bytes) - self.unread()?;
         let from = from.get(..room as usize).unwrap_or(from);
         let (start, first) = pieces(self.bytes, self.produced, from.len());
         let (head, tail) = from.split_at(first);

@@ -61,9 +61,11 @@ fn the_next_client_finds_nothing_of_the_last_one() {
     server.write(b"unread").unwrap();
     client.leave();
     assert!(!server.has_client());
+    assert_eq!(server.is_read(), Ok(false));
     let mut next = client.again();
     assert!(server.has_client());
     server.begin();
+    assert_eq!(server.is_read(), Ok(true));
     assert_eq!(next.read(), b"");
     assert_eq!(server.read(&mut [0; 16]), Ok(0));
     next.write(b"new");

@@ -12,7 +12,7 @@ use rig::Dom0;
 use rig::domain::Domain;
 
 use crate::failure::{Failure, Result};
-use crate::place::Place;
+use crate::place;
 use session::{Event, Session};
 
 /// How long a session may take to begin, in all tries.
@@ -36,15 +36,15 @@ impl Link {
     ///
     /// # Errors
     /// [`Failure::NoDomain`], [`Failure::NoLink`], [`Failure::NoProxy`], [`Failure::Silent`], [`Failure::OtherProtocol`].
-    pub fn open(place: &Place, name: Option<&str>) -> Result<Self> {
+    pub fn open(dom0: &dyn Dom0, name: Option<&str>) -> Result<Self> {
         let name = match name {
             Some(name) => name.to_owned(),
-            None => only(place)?,
+            None => only(dom0)?,
         };
-        let domain = place.domain(&name)?;
+        let domain = place::domain(dom0, &name)?;
         let end = Instant::now() + BEGIN;
         loop {
-            if let Some(link) = Self::try_open(place.dom0(), &domain)? {
+            if let Some(link) = Self::try_open(dom0, &domain)? {
                 return Ok(link);
             }
             if Instant::now() > end {
@@ -145,11 +145,11 @@ impl Link {
 }
 
 /// The one domain that runs.
-fn only(place: &Place) -> Result<String> {
-    let mut names = rig::domain::names(place.dom0())?;
+fn only(dom0: &dyn Dom0) -> Result<String> {
+    let mut names = rig::domain::names(dom0)?;
     match names.len() {
         1 => Ok(names.remove(0)),
-        _ => Err(Failure::WhichDomain { dom0: place.dom0().name(), domains: names }),
+        _ => Err(Failure::WhichDomain { dom0: dom0.name(), domains: names }),
     }
 }
 

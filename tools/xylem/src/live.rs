@@ -23,12 +23,17 @@ use crate::place::Place;
 
 /// Begins a session with the domain that the command line names.
 fn open(place: &In) -> Result<Link> {
-    Link::open(&Place::open_running(&place.on.target)?, place.domain.as_deref())
+    Link::open(Place::open_running(&place.on.target)?.dom0(), place.domain.as_deref())
 }
 
-/// Seconds and milliseconds since boot.
-fn moment(nanoseconds: u64) -> String {
-    let milliseconds = nanoseconds / 1_000_000;
+/// When the domain's kernel began, by the clock of all times that come over the link.
+fn entry(link: &mut Link) -> Result<u64> {
+    Ok(ps::snapshot(link)?.entry)
+}
+
+/// Seconds and milliseconds since the kernel began.
+fn moment(at: u64, entry: u64) -> String {
+    let milliseconds = at.saturating_sub(entry) / 1_000_000;
     format!("{:>6}.{:03}", milliseconds / 1000, milliseconds % 1000)
 }
 
@@ -54,6 +59,6 @@ mod tests {
         assert_eq!(duration(100 * SECOND), "1m40s");
         assert_eq!(duration(7261 * SECOND), "2h01m");
         assert_eq!(duration(200_000 * SECOND), "2d07h");
-        assert_eq!(moment(12_034_567_890), "    12.034");
+        assert_eq!(moment(12_034_567_890, 1_000_000_000), "    11.034");
     }
 }

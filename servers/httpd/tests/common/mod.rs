@@ -86,6 +86,7 @@ impl status::Server for Mirror {
         let snapshot = Snapshot {
             system: "web".into(),
             uptime: now(),
+            entry: 0,
             xen: (4, 17),
             domain: 7,
             vcpus: 1,

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Result};
 use crate::link::Link;
 use crate::live::ps::hex;
 use crate::live::source::{Program, Spot};
-use crate::live::{duration, moment, open};
+use crate::live::{duration, entry, moment, open};
 
 /// The names of the registers, as a report has them.
 const REGISTERS: [&str; 20] = [
@@ -26,6 +26,7 @@ const REGISTERS: [&str; 20] = [
 /// [`Failure::Nothing`] when there is none like that, and those of the link.
 pub fn crash(args: &Crash) -> Result<ExitCode> {
     let mut link = open(&args.place)?;
+    let entry = entry(&mut link)?;
     let mut reports = fetch(&mut link, args.number.unwrap_or(0))?;
     if let Some(number) = args.number {
         reports.retain(|report| report.death.number == number);
@@ -40,9 +41,9 @@ pub fn crash(args: &Crash) -> Result<ExitCode> {
     for report in &reports {
         let places = places(&report.death);
         if args.json {
-            println!("{}", data(report, &places));
+            println!("{}", data(report, entry, &places));
         } else {
-            println!("{}", text(report, &places));
+            println!("{}", text(report, entry, &places));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -78,12 +79,12 @@ fn places(death: &Death) -> Vec<Vec<Spot>> {
     }
 }
 
-fn text(report: &Report, places: &[Vec<Spot>]) -> String {
+fn text(report: &Report, entry: u64, places: &[Vec<Spot>]) -> String {
     let Death { number, at, server, incarnation, age, image, version, build, reason, .. } =
         &report.death;
     let mut text = format!(
         "death {number}: {server} {reason}\n  at {} after {}, incarnation {incarnation}; image {image} {version} {}\n",
-        moment(*at).trim(),
+        moment(*at, entry).trim(),
         duration(*age),
         hex(build.get(..4).unwrap_or_default()),
     );
@@ -105,12 +106,12 @@ fn text(report: &Report, places: &[Vec<Spot>]) -> String {
         text.push('\n');
     }
     for line in &report.lines {
-        let _ = writeln!(text, "  {} [{}] {}", moment(line.at), line.server, line.text);
+        let _ = writeln!(text, "  {} [{}] {}", moment(line.at, entry), line.server, line.text);
     }
     text
 }
 
-fn data(report: &Report, places: &[Vec<Spot>]) -> Value {
+fn data(report: &Report, entry: u64, places: &[Vec<Spot>]) -> Value {
     let death = &report.death;
     let spot = |spot: &Spot| {
         let (file, line) = spot.line.clone().map_or((None, None), |(f, l)| (Some(f), Some(l)));
@@ -126,7 +127,7 @@ fn data(report: &Report, places: &[Vec<Spot>]) -> Value {
         .map(|(name, value)| ((*name).to_owned(), json!(value)))
         .collect();
     json!({
-        "number": death.number, "at_ns": death.at, "server": death.server,
+        "number": death.number, "at_ns": death.at.saturating_sub(entry), "server": death.server,
         "incarnation": death.incarnation, "age_ns": death.age, "image": death.image,
         "version": death.version, "build": hex(&death.build), "reason": death.reason,
         "registers": registers,
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_report_tells_why_and_where() {
-        let text = text(&report(), &places());
+        let text = text(&report(), 1_000_000_000, &places());
         assert!(text.starts_with("death 3: lamp read of an unmapped page\n"), "{text}");
         assert!(text.contains(" 0 0x401000 read at src/main.rs:3\n     inlined into act at src/main.rs:9\n"), "{text}");
         assert!(text.contains(" 1 0x402000 main at src/main.rs:20\n"), "{text}");
@@ -182,8 +183,8 @@ mod tests {
 
     #[test]
     fn a_report_without_the_program_has_addresses() {
-        assert!(text(&report(), &[]).contains("  0 0x401000\n"));
-        assert_eq!(data(&report(), &[])["trace"][1]["address"], 0x40_2000);
-        assert_eq!(data(&report(), &places())["trace"][0]["spots"][1]["line"], 9);
+        assert!(text(&report(), 1_000_000_000, &[]).contains("  0 0x401000\n"));
+        assert_eq!(data(&report(), 0, &[])["trace"][1]["address"], 0x40_2000);
+        assert_eq!(data(&report(), 0, &places())["trace"][0]["spots"][1]["line"], 9);
     }
 }

@@ -67,6 +67,7 @@ pub mod tests {
         Snapshot {
             system: "web".into(),
             uptime,
+            entry: 0,
             xen: (4, 20),
             domain: 7,
             vcpus: 1,

@@ -3,9 +3,12 @@
 //! Invariant: only the very program is used that the domain runs, by the digest of its image.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
+use abi::kernel::control::Access;
 use addr2line::Loader;
+use pack::elf::Segment;
 
 use crate::failure::{Failure, Result};
 use crate::system;
@@ -32,7 +35,11 @@ impl fmt::Display for Spot {
 }
 
 /// A program with its lines.
-pub struct Program(Loader);
+pub struct Program {
+    loader: Loader,
+    /// Where its code lies.
+    code: Vec<Range<u64>>,
+}
 
 impl Program {
     /// The program of an image with this digest.
@@ -48,13 +55,20 @@ impl Program {
             return Err(wrong(image, &path, "is not the program that the domain runs"));
         }
         let loader = Loader::new(&path).map_err(|error| wrong(image, &path, &error.to_string()))?;
-        Ok(Self(loader))
+        let is_code = |segment: &&Segment| segment.access == Access::Execute;
+        let range = |segment: &Segment| {
+            segment.address..segment.address + segment.bytes.len() as u64
+        };
+        Ok(Self { loader, code: elf.segments.iter().filter(is_code).map(range).collect() })
     }
 
     /// The spots of an address, the innermost first.
     pub fn spots(&self, address: u64) -> Vec<Spot> {
         let mut spots = Vec::new();
-        if let Ok(mut frames) = self.0.find_frames(address) {
+        if !self.code.iter().any(|range| range.contains(&address)) {
+            return spots;
+        }
+        if let Ok(mut frames) = self.loader.find_frames(address) {
             while let Ok(Some(frame)) = frames.next() {
                 let name = frame.function.as_ref().and_then(|name| name.demangle().ok());
                 let line = frame.location.and_then(|at| Some((short(at.file?), at.line?)));
@@ -63,7 +77,7 @@ impl Program {
             }
         }
         if spots.iter().all(|spot| spot.function.is_empty())
-            && let Some(symbol) = self.0.find_symbol(address)
+            && let Some(symbol) = self.loader.find_symbol(address)
         {
             let function = addr2line::demangle_auto(symbol.into(), None).into_owned();
             spots = vec![Spot { function: plain(&function), line: None, is_inlined: true }];
