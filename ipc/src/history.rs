@@ -69,6 +69,8 @@ pub struct Death {
     pub registers: [u64; REGISTERS],
     /// Where it was: the address of the instruction, then the return addresses of the frames above it.
     pub trace: Vec<u64>,
+    /// The last lines that it wrote to its log.
+    pub lines: Vec<String>,
 }
 
 /// Writes as many of `items` as fit, in order; returns their length in bytes, or `None` if not even an empty list fits.

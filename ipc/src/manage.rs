@@ -128,16 +128,7 @@ pub enum Answer {
     /// What happened, as far as it fits.
     Events(Vec<Event>),
     /// The ends of servers, as far as they fit.
-    Deaths(Vec<Report>),
-}
-
-/// The end of a server, and what it had to say last.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Report {
-    /// Its end.
-    pub death: Death,
-    /// Its last lines.
-    pub lines: Vec<Line>,
+    Deaths(Vec<Death>),
 }
 
 /// A line of the log.

@@ -64,16 +64,6 @@ impl Keeper {
         let last = self.lines.iter().rev().filter(is_its).take(count).last();
         last.map_or(self.next, |line| line.number)
     }
-
-    /// The last `count` lines of a server that were read until `at`.
-    #[must_use]
-    pub fn before(&self, server: &str, at: u64, count: usize) -> Vec<Line> {
-        let is_its = |line: &&Line| line.server == server && line.at <= at;
-        let mut lines: Vec<Line> =
-            self.lines.iter().rev().filter(is_its).take(count).cloned().collect();
-        lines.reverse();
-        lines
-    }
 }
 
 fn cost(line: &Line) -> usize {

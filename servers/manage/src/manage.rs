@@ -109,6 +109,7 @@ impl<T: Traps, O: Operator> Manage<T, O> {
             return false;
         }
         if matches!(self.state, State::Free) {
+            link.restate();
             self.state = State::Taken(Session::new());
         }
         let State::Taken(session) = &mut self.state else { return false };

@@ -3,17 +3,13 @@
 use alloc::vec::Vec;
 
 use ipc::history::{Death, Event};
-use ipc::manage::{Action, Answer, Line, Refusal, Report, Request};
+use ipc::manage::{Action, Answer, Line, Refusal, Request};
 use ipc::status::Snapshot;
 
 use crate::keeper::Keeper;
 
 /// Most bytes of log lines in an answer.
 const LINES: usize = 24 * 1024;
-/// Most lines with a server's end.
-const LAST: usize = 8;
-/// Lines written before a server's end are read so much later at most, in nanoseconds.
-const LATE: u64 = 20_000_000;
 
 /// The supervisor, as this server uses it.
 pub trait Operator {
@@ -81,15 +77,6 @@ impl<O: Operator> Desk<'_, O> {
             }
         }
     }
-
-    fn reports(&mut self, from: u64) -> Option<Vec<Report>> {
-        let deaths = self.operator.deaths(from)?;
-        let report = |death: Death| {
-            let lines = self.keeper.before(&death.server, death.at.saturating_add(LATE), LAST);
-            Report { death, lines }
-        };
-        Some(deaths.into_iter().map(report).collect())
-    }
 }
 
 impl<O: Operator> Service for Desk<'_, O> {
@@ -106,7 +93,7 @@ impl<O: Operator> Service for Desk<'_, O> {
                 self.operator.events(from).map_or(Answer::Refused(Refusal::NoAnswer), Answer::Events)
             }
             Request::Deaths(from) => {
-                self.reports(from).map_or(Answer::Refused(Refusal::NoAnswer), Answer::Deaths)
+                self.operator.deaths(from).map_or(Answer::Refused(Refusal::NoAnswer), Answer::Deaths)
             }
             Request::Act { server, action } => {
                 self.act(&server, action).map_or_else(Answer::Refused, |()| Answer::Done)

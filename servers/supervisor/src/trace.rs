@@ -4,13 +4,16 @@
 //! at, and at most [`FRAMES`] of them. Nothing of it is left mapped.
 
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use abi::Traps;
 use abi::kernel::control::{Access, SUPERVISOR_SERVER};
+use abi::wiring::Numbers;
 use abi::layout::{PAGE, SCRATCH, SCRATCH_PAGES, STACK_END};
 use ipc::history::{Death, REGISTERS};
-use ipc::system::Rights;
+use ipc::log::BYTES;
+use ipc::system::{Handle, Rights, Target};
 use shared::Memory;
 
 use crate::check::part;
@@ -20,6 +23,10 @@ use crate::supervisor::{Place, Supervisor};
 
 /// Most addresses of a trace.
 pub const FRAMES: usize = 32;
+/// Bytes of a log ring that are looked at.
+const LINES: usize = 1024;
+/// Most lines that are kept of them.
+const LAST: usize = 8;
 /// Places in [`Death::registers`].
 const RIP: usize = 0;
 const RSP: usize = 1;
@@ -87,6 +94,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             reason,
             registers,
             trace,
+            lines: self.last_lines(slot).unwrap_or_default(),
         };
         self.chronicle.bury(death);
     }
@@ -143,6 +151,40 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     }
 }
 
+impl<T: Traps, H: Host> Supervisor<'_, T, H> {
+    /// The last lines in a slot's log ring, read or not.
+    fn last_lines(&self, slot: u16) -> Option<Vec<String>> {
+        let description = self.system.slots.get(usize::from(slot))?;
+        let is_log = |handle: &&Handle| {
+            matches!(handle.target, Target::Bell { slot, .. } if Some(slot) == self.log)
+        };
+        let handle = description.table.iter().find(is_log)?;
+        let need = usize::from(handle.index.checked_sub(Numbers::FIXED)?);
+        let wire = description.wires.get(need)?;
+        let map = description.maps.iter().find(|map| map.address == wire.up && map.writable)?;
+        let region = *self.regions.get(usize::from(map.region))?;
+        let pages = wire.up_pages.min(SCRATCH_PAGES);
+        self.kernel.map(SUPERVISOR_SERVER, region, SCRATCH, (0, pages), Access::Read).ok()?;
+        let mut bytes = vec![0; LINES];
+        let memory = self.host.scratch().part(0, pages as usize * PAGE as usize);
+        let length = memory.and_then(|memory| {
+            let data = memory.part(BYTES, memory.len().checked_sub(BYTES)?)?;
+            Some(shared::bytes::last(memory, data, &mut bytes))
+        });
+        let _ = self.kernel.unmap(SUPERVISOR_SERVER, SCRATCH, pages);
+        Some(lines(bytes.get(..length?)?))
+    }
+}
+
+/// The last whole lines of some bytes.
+fn lines(bytes: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let whole = text.rsplit('\n').filter(|line| !line.is_empty());
+    let mut lines: Vec<String> = whole.take(LAST).map(String::from).collect();
+    lines.reverse();
+    lines
+}
+
 /// Whether the instruction before `rip` is a trap.
 fn is_after_trap(plan: &Plan<'_>, rip: u64) -> bool {
     let image = plan.system.images.get(usize::from(plan.slot.image));
@@ -159,8 +201,9 @@ fn is_after_trap(plan: &Plan<'_>, rip: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{FRAMES, Stack, frames};
+    use super::{FRAMES, LAST, Stack, frames, lines};
     use shared::HostMemory;
+    use std::string::String;
     use std::vec::Vec;
 
     const BASE: u64 = 0x7000_0000;
@@ -169,6 +212,15 @@ mod tests {
         let memory = HostMemory::leak(1);
         words.iter().for_each(|(at, word)| memory.write(*at as usize, word));
         Stack { memory, base: BASE }
+    }
+
+    #[test]
+    fn the_last_lines_are_kept() {
+        assert_eq!(lines(b"one\ntwo\n"), ["one", "two"]);
+        assert_eq!(lines(&[b'\n'; 100]), Vec::<String>::new());
+        let many = (0..20).map(|n| std::format!("line {n}\n")).collect::<String>();
+        let kept = lines(many.as_bytes());
+        assert_eq!((kept.len(), kept.last().unwrap().as_str()), (LAST, "line 19"));
     }
 
     #[test]

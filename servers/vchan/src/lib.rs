@@ -97,6 +97,12 @@ impl Server {
         self.page.read::<u8>(CLIENT_LIVE) == 1
     }
 
+    /// Tells the own indices once more, as a client begins that may have written already: an earlier one may have changed them.
+    pub fn restate(&mut self) {
+        self.left.restate();
+        self.right.forget();
+    }
+
     /// Forgets what both rings hold: it was an earlier client's.
     pub fn begin(&mut self) {
         self.left.forget();

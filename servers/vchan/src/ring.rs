@@ -64,9 +64,13 @@ impl Reader {
         self.store(self.page.load_u32_acquire(self.indices + PRODUCED));
     }
 
+    pub(crate) fn restate(&self) {
+        self.page.store_u32_release(self.indices + CONSUMED, self.consumed);
+    }
+
     fn store(&mut self, consumed: u32) {
         self.consumed = consumed;
-        self.page.store_u32_release(self.indices + CONSUMED, consumed);
+        self.restate();
     }
 }
 

@@ -1,4 +1,5 @@
 //! A client as libxenvchan has it: it reads its own indices from the page, and asks and tells by bits.
+#![allow(dead_code)]
 
 use shared::{Memory, PAGE};
 
@@ -73,18 +74,23 @@ impl Client {
         self.memory.store_u32_relaxed(8, value);
     }
 
+    pub fn room(&self) -> usize {
+        let (consumed, produced) = (self.memory.load_u32_acquire(0), self.memory.load_u32_acquire(4));
+        (self.left.1 as usize).saturating_sub(produced.wrapping_sub(consumed) as usize)
+    }
+
     pub fn write(&mut self, from: &[u8]) -> usize {
         let (bytes, size) = self.left;
-        let (consumed, produced) = (self.memory.load_u32_acquire(0), self.memory.load_u32_acquire(4));
-        let room = size - produced.wrapping_sub(consumed);
-        let from = &from[..from.len().min(room as usize)];
-        for (at, byte) in (produced..).zip(from) {
-            bytes.write((at & (size - 1)) as usize, byte);
+        let produced = self.memory.load_u32_acquire(4);
+        let from = &from[..from.len().min(self.room())];
+        for (at, byte) in (0..).zip(from) {
+            bytes.write((produced.wrapping_add(at) & (size - 1)) as usize, byte);
         }
         self.memory.store_u32_release(4, produced.wrapping_add(from.len() as u32));
         from.len()
     }
 
+    /// All that the server wrote.
     pub fn read(&mut self) -> Vec<u8> {
         let (bytes, size) = self.right;
         let (consumed, produced) = (self.memory.load_u32_acquire(8), self.memory.load_u32_acquire(12));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use ipc::history::Death;
-use ipc::manage::{Answer, Report, Request};
+use ipc::manage::{Answer, Request};
 use serde_json::{Value, json};
 
 use crate::args::Crash;
@@ -27,37 +27,37 @@ const REGISTERS: [&str; 20] = [
 pub fn crash(args: &Crash) -> Result<ExitCode> {
     let mut link = open(&args.place)?;
     let entry = entry(&mut link)?;
-    let mut reports = fetch(&mut link, args.number.unwrap_or(0))?;
+    let mut deaths = fetch(&mut link, args.number.unwrap_or(0))?;
     if let Some(number) = args.number {
-        reports.retain(|report| report.death.number == number);
+        deaths.retain(|death| death.number == number);
     }
-    if reports.is_empty() {
+    if deaths.is_empty() {
         let what = match args.number {
             Some(number) => format!("{} keeps no death with the number {number}", link.domain()),
             None => format!("no server of {} has died", link.domain()),
         };
         return Err(Failure::Nothing { what });
     }
-    for report in &reports {
-        let places = places(&report.death);
+    for death in &deaths {
+        let places = places(death);
         if args.json {
-            println!("{}", data(report, entry, &places));
+            println!("{}", data(death, entry, &places));
         } else {
-            println!("{}", text(report, entry, &places));
+            println!("{}", text(death, entry, &places));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn fetch(link: &mut Link, mut from: u64) -> Result<Vec<Report>> {
-    let mut found: Vec<Report> = Vec::new();
+fn fetch(link: &mut Link, mut from: u64) -> Result<Vec<Death>> {
+    let mut found: Vec<Death> = Vec::new();
     loop {
         let more = match link.ask(&Request::Deaths(from))? {
-            Answer::Deaths(reports) => reports,
+            Answer::Deaths(deaths) => deaths,
             _ => return Err(Failure::LinkEnded { name: link.domain().into() }),
         };
         let Some(last) = more.last() else { return Ok(found) };
-        from = last.death.number + 1;
+        from = last.number + 1;
         found.extend(more);
     }
 }
@@ -79,16 +79,16 @@ fn places(death: &Death) -> Vec<Vec<Spot>> {
     }
 }
 
-fn text(report: &Report, entry: u64, places: &[Vec<Spot>]) -> String {
+fn text(death: &Death, entry: u64, places: &[Vec<Spot>]) -> String {
     let Death { number, at, server, incarnation, age, image, version, build, reason, .. } =
-        &report.death;
+        death;
     let mut text = format!(
         "death {number}: {server} {reason}\n  at {} after {}, incarnation {incarnation}; image {image} {version} {}\n",
         moment(*at, entry).trim(),
         duration(*age),
         hex(build.get(..4).unwrap_or_default()),
     );
-    for (at, address) in report.death.trace.iter().enumerate() {
+    for (at, address) in death.trace.iter().enumerate() {
         let spots = places.get(at).map_or(&[][..], Vec::as_slice);
         // Writing to a string does not fail.
         let _ = match spots {
@@ -99,20 +99,19 @@ fn text(report: &Report, entry: u64, places: &[Vec<Spot>]) -> String {
             }
         };
     }
-    for row in REGISTERS.iter().zip(&report.death.registers).collect::<Vec<_>>().chunks(4) {
+    for row in REGISTERS.iter().zip(&death.registers).collect::<Vec<_>>().chunks(4) {
         for (name, value) in row {
             let _ = write!(text, "  {name:>6} {value:016x}");
         }
         text.push('\n');
     }
-    for line in &report.lines {
-        let _ = writeln!(text, "  {} [{}] {}", moment(line.at, entry), line.server, line.text);
+    for line in &death.lines {
+        let _ = writeln!(text, "  [{server}] {line}");
     }
     text
 }
 
-fn data(report: &Report, entry: u64, places: &[Vec<Spot>]) -> Value {
-    let death = &report.death;
+fn data(death: &Death, entry: u64, places: &[Vec<Spot>]) -> Value {
     let spot = |spot: &Spot| {
         let (file, line) = spot.line.clone().map_or((None, None), |(f, l)| (Some(f), Some(l)));
         json!({ "function": spot.function, "file": file, "line": line })
@@ -132,7 +131,7 @@ fn data(report: &Report, entry: u64, places: &[Vec<Spot>]) -> Value {
         "version": death.version, "build": hex(&death.build), "reason": death.reason,
         "registers": registers,
         "trace": death.trace.iter().enumerate().map(frame).collect::<Vec<_>>(),
-        "lines": report.lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>(),
+        "lines": death.lines,
     })
 }
 
@@ -141,12 +140,11 @@ mod tests {
     use super::{data, text};
     use crate::live::source::Spot;
     use ipc::history::{Death, REGISTERS};
-    use ipc::manage::{Line, Report};
-
-    fn report() -> Report {
+    
+    fn death() -> Death {
         let mut registers = [0; REGISTERS];
         registers[0] = 0x40_1000;
-        let death = Death {
+        Death {
             number: 3,
             at: 5_000_000_000,
             server: "lamp".into(),
@@ -158,9 +156,8 @@ mod tests {
             reason: "read of an unmapped page".into(),
             registers,
             trace: vec![0x40_1000, 0x40_2000],
-        };
-        let line = Line { number: 1, at: 4_999_000_000, server: "lamp".into(), text: "last".into() };
-        Report { death, lines: vec![line] }
+            lines: vec!["last".into()],
+        }
     }
 
     fn places() -> Vec<Vec<Spot>> {
@@ -174,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_report_tells_why_and_where() {
-        let text = text(&report(), 1_000_000_000, &places());
+        let text = text(&death(), 1_000_000_000, &places());
         assert!(text.starts_with("death 3: lamp read of an unmapped page\n"), "{text}");
         assert!(text.contains(" 0 0x401000 read at src/main.rs:3\n     inlined into act at src/main.rs:9\n"), "{text}");
         assert!(text.contains(" 1 0x402000 main at src/main.rs:20\n"), "{text}");
@@ -183,8 +180,8 @@ mod tests {
 
     #[test]
     fn a_report_without_the_program_has_addresses() {
-        assert!(text(&report(), 1_000_000_000, &[]).contains("  0 0x401000\n"));
-        assert_eq!(data(&report(), 0, &[])["trace"][1]["address"], 0x40_2000);
-        assert_eq!(data(&report(), 0, &places())["trace"][0]["spots"][1]["line"], 9);
+        assert!(text(&death(), 1_000_000_000, &[]).contains("  0 0x401000\n"));
+        assert_eq!(data(&death(), 0, &[])["trace"][1]["address"], 0x40_2000);
+        assert_eq!(data(&death(), 0, &places())["trace"][0]["spots"][1]["line"], 9);
     }
 }
