@@ -14,6 +14,7 @@ pub use act::{act, kill};
 pub use crash::crash;
 pub use lines::{events, log};
 pub use ps::ps;
+pub use source::Program;
 pub use top::top;
 
 use crate::args::In;
