@@ -110,12 +110,16 @@ mod tests {
     #[test]
     fn the_oldest_that_fit_are_written() {
         let memory = HostMemory::leak(1);
-        let event = |number| Event { number, at: 7, server: String::from("x"), text: "y".repeat(90) };
+        let event =
+            |number| Event { number, at: 7, server: String::from("x"), text: "y".repeat(90) };
         let events: Vec<Event> = (0..100).map(event).collect();
         let length = write(events.iter(), memory).unwrap();
         let found: Vec<Event> = read(memory, length).unwrap();
         assert!(found.len() >= 20 && events.starts_with(&found), "{}", found.len());
         assert_eq!(read::<Event>(memory, 5000), None);
-        assert_eq!(read::<Event>(memory, write(events[..3].iter(), memory).unwrap()).unwrap().len(), 3);
+        assert_eq!(
+            read::<Event>(memory, write(events[..3].iter(), memory).unwrap()).unwrap().len(),
+            3
+        );
     }
 }

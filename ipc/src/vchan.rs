@@ -2,8 +2,7 @@
 //! the pages, and domain 0 as the peer of its ports and windows.
 
 /// Pages for the indices, four for the ring that the other domain writes, four for the one that it reads.
-pub const WIRE: abi::wiring::WireShape =
-    abi::wiring::WireShape { up: 9, down: 0, grantable: true };
+pub const WIRE: abi::wiring::WireShape = abi::wiring::WireShape { up: 9, down: 0, grantable: true };
 
 /// Name of the interface.
 pub const NAME: &str = "vchan";

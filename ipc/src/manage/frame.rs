@@ -121,7 +121,8 @@ mod tests {
             dice ^= dice << 13;
             dice ^= dice >> 7;
             dice ^= dice << 17;
-            let bytes: Vec<u8> = (0..dice % 40).map(|at| (dice.rotate_left(at as u32 * 7) & 15) as u8).collect();
+            let bytes: Vec<u8> =
+                (0..dice % 40).map(|at| (dice.rotate_left(at as u32 * 7) & 15) as u8).collect();
             let _ = value::<Request>(&bytes);
             let mut frames = Frames::new(REQUEST);
             frames.push(&bytes);

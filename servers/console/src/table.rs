@@ -10,7 +10,7 @@ use ipc::status::{SlotStatus, Snapshot, State};
 pub fn servers(snapshot: &Snapshot, out: &mut String) {
     let _ = writeln!(
         out,
-        "{:<16} {:<9} {:>4} {:>8} {:>10} {:>16} {:>10} {:>10} {:>8} {:>9}  {}",
+        "{:<16} {:<9} {:>4} {:>8} {:>10} {:>16} {:>10} {:>10} {:>8} {:>9}  VERSION",
         "NAME",
         "STATE",
         "PRIO",
@@ -20,8 +20,7 @@ pub fn servers(snapshot: &Snapshot, out: &mut String) {
         "CALLS",
         "SERVED",
         "RESTARTS",
-        "UPTIME s",
-        "VERSION"
+        "UPTIME s"
     );
     for server in &snapshot.servers {
         let _ = writeln!(

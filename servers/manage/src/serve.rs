@@ -89,12 +89,14 @@ impl<O: Operator> Service for Desk<'_, O> {
             Request::Status => {
                 self.operator.snapshot().map_or(Answer::Refused(Refusal::NoAnswer), Answer::Status)
             }
-            Request::Events(from) => {
-                self.operator.events(from).map_or(Answer::Refused(Refusal::NoAnswer), Answer::Events)
-            }
-            Request::Deaths(from) => {
-                self.operator.deaths(from).map_or(Answer::Refused(Refusal::NoAnswer), Answer::Deaths)
-            }
+            Request::Events(from) => self
+                .operator
+                .events(from)
+                .map_or(Answer::Refused(Refusal::NoAnswer), Answer::Events),
+            Request::Deaths(from) => self
+                .operator
+                .deaths(from)
+                .map_or(Answer::Refused(Refusal::NoAnswer), Answer::Deaths),
             Request::Act { server, action } => {
                 self.act(&server, action).map_or_else(Answer::Refused, |()| Answer::Done)
             }

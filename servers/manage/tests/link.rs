@@ -23,8 +23,14 @@ fn an_operator_is_welcome_and_answered() {
     let mut bench = Bench::new();
     let mut operator = bench.operator();
     assert_eq!(bench.ask(&mut operator, &Request::Status), common::status());
-    assert_eq!(bench.ask(&mut operator, &hello(9)), Answer::Welcome { protocol: PROTOCOL, number: 9 });
-    assert_eq!(bench.ask(&mut operator, &Request::Events(3)), Answer::Events(vec![common::event(3)]));
+    assert_eq!(
+        bench.ask(&mut operator, &hello(9)),
+        Answer::Welcome { protocol: PROTOCOL, number: 9 }
+    );
+    assert_eq!(
+        bench.ask(&mut operator, &Request::Events(3)),
+        Answer::Events(vec![common::event(3)])
+    );
 }
 
 #[test]
@@ -43,7 +49,7 @@ fn the_next_operator_is_served_when_one_has_left() {
 
 #[test]
 fn who_breaks_the_protocol_is_hung_up_on_and_the_next_is_served() {
-    let noise: Vec<u8> = (0..2000u32).map(|n| (n * n >> 3) as u8 | 1).collect();
+    let noise: Vec<u8> = (0..2000u32).map(|n| ((n * n) >> 3) as u8 | 1).collect();
     let mut no_hello = ipc::manage::frame(&Request::Status, 100).unwrap();
     no_hello.extend(ipc::manage::frame(&hello(1), 100).unwrap());
     for bytes in [&b"\xff\xff\xff\xff"[..], &noise, &[1, 4, 0, 0], &no_hello, &[0; 4]] {
@@ -106,7 +112,10 @@ fn lines_are_waited_for_and_filtered() {
         }
         other => panic!("{other:?}"),
     };
-    assert_eq!(texts(bench.ask(&mut operator, &last(2, None))), (vec!["two".into(), "three".into()], 3));
+    assert_eq!(
+        texts(bench.ask(&mut operator, &last(2, None))),
+        (vec!["two".into(), "three".into()], 3)
+    );
     let (lines, _) = texts(bench.ask(&mut operator, &last(9, Some("hello"))));
     assert_eq!(lines, ["one", "three"]);
     let wait = Request::Log { from: From::Number(3), server: Some("net".into()), wait: u32::MAX };

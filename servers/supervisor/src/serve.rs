@@ -143,9 +143,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     fn lead_astray(&self, server: u16) -> Result<(), operator::Error> {
         let control = &self.kernel.control;
         let stack = control.thread_registers(server, 0).map_or(STACK_END, |registers| registers.1);
-        control
-            .thread_start(server, 0, stack, 0)
-            .map_err(|_| operator::Error::NoSuchSlot)
+        control.thread_start(server, 0, stack, 0).map_err(|_| operator::Error::NoSuchSlot)
     }
 
     /// The slot behind a badge, if this incarnation of it runs.

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 
 use abi::Traps;
 use abi::kernel::control::{Access, SUPERVISOR_SERVER};
-use abi::wiring::Numbers;
 use abi::layout::{PAGE, SCRATCH, SCRATCH_PAGES, STACK_END};
+use abi::wiring::Numbers;
 use ipc::history::{Death, REGISTERS};
 use ipc::log::BYTES;
 use ipc::system::{Handle, Rights, Target};
@@ -143,9 +143,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             .map(SUPERVISOR_SERVER, loaded.private, SCRATCH, (from, pages), Access::Read)
             .ok()?;
         let memory = self.host.scratch().part(0, pages as usize * PAGE as usize);
-        let found = memory.map(|memory| {
-            look(&Stack { memory, base: bottom + u64::from(first) * PAGE })
-        });
+        let found =
+            memory.map(|memory| look(&Stack { memory, base: bottom + u64::from(first) * PAGE }));
         let _ = self.kernel.unmap(SUPERVISOR_SERVER, SCRATCH, pages);
         found
     }
@@ -155,9 +154,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     /// The last lines in a slot's log ring, read or not.
     fn last_lines(&self, slot: u16) -> Option<Vec<String>> {
         let description = self.system.slots.get(usize::from(slot))?;
-        let is_log = |handle: &&Handle| {
-            matches!(handle.target, Target::Bell { slot, .. } if Some(slot) == self.log)
-        };
+        let is_log = |handle: &&Handle| matches!(handle.target, Target::Bell { slot, .. } if Some(slot) == self.log);
         let handle = description.table.iter().find(is_log)?;
         let need = usize::from(handle.index.checked_sub(Numbers::FIXED)?);
         let wire = description.wires.get(need)?;
@@ -225,7 +222,8 @@ mod tests {
 
     #[test]
     fn frames_are_followed_to_the_end_of_the_chain() {
-        let stack = stack(&[(0x100, BASE + 0x200), (0x108, 0x40_1000), (0x200, 0), (0x208, 0x40_2000)]);
+        let stack =
+            stack(&[(0x100, BASE + 0x200), (0x108, 0x40_1000), (0x200, 0), (0x208, 0x40_2000)]);
         assert_eq!(frames(&stack, BASE + 0x100), [0x40_1000, 0x40_2000]);
     }
 

@@ -78,7 +78,9 @@ mod tests {
         for (left, right) in [(10, 10), (11, 11), (9, 12), (12, 21), (0, 10), (16, 65535)] {
             assert_eq!(Shape::new(left, right), None, "{left} {right}");
         }
-        for (left, right, pages) in [(10, 11, 1), (11, 10, 1), (12, 11, 2), (14, 14, 9), (20, 20, 513)] {
+        for (left, right, pages) in
+            [(10, 11, 1), (11, 10, 1), (12, 11, 2), (14, 14, 9), (20, 20, 513)]
+        {
             assert_eq!(Shape::new(left, right).map(Shape::pages), Some(pages), "{left} {right}");
         }
     }

@@ -22,8 +22,9 @@ const RECORD: usize = start::MAX - COMMAND_LINE;
 pub fn check(manifest: &Manifest, slots: &[Filled<'_>]) -> Vec<Report> {
     let roots = slots.iter().filter_map(|slot| root_rule(manifest, slot.name, slot.elf));
     let classes = slots.iter().filter_map(|slot| class_rule(manifest, slot));
-    let rings =
-        ["store", "console", ipc::vchan::NAME].into_iter().filter_map(|class| ring_rule(manifest, slots, class));
+    let rings = ["store", "console", ipc::vchan::NAME]
+        .into_iter()
+        .filter_map(|class| ring_rule(manifest, slots, class));
     let claims: Vec<Claim<'_>> = slots.iter().filter_map(claim).collect();
     let forms = claims.iter().filter_map(|claim| form_rule(manifest, claim));
     let owners = (0..claims.len()).filter_map(|at| owner_rule(manifest, &claims, at));

@@ -182,7 +182,8 @@ impl Placer<'_, '_> {
                 self.plan.regions.push(Region { pages, grantable: need.shape.grantable });
                 let up = self.map(region, pages, at, true);
                 let noted = self.plan.slots.get_mut(at).map(|slot| &mut slot.wires);
-                if let Some(noted) = noted.and_then(|wires| wires.get_mut(usize::from(need.index))) {
+                if let Some(noted) = noted.and_then(|wires| wires.get_mut(usize::from(need.index)))
+                {
                     *noted = WireMemory { up, up_pages: pages, ..WireMemory::default() };
                 }
             }

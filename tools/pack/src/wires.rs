@@ -66,7 +66,13 @@ struct Finder<'s, 'a> {
 impl<'a> Finder<'_, 'a> {
     /// Wires to needs that the image does not have.
     fn strangers(&self, slot: &Filled<'a>) -> Vec<Report> {
-        let names: Vec<&str> = slot.elf.needs.iter().filter(|end| !end.is_own()).map(|end| end.name.as_str()).collect();
+        let names: Vec<&str> = slot
+            .elf
+            .needs
+            .iter()
+            .filter(|end| !end.is_own())
+            .map(|end| end.name.as_str())
+            .collect();
         let keys = slot.server.wires.keys();
         let strangers = keys.filter(|key| !names.contains(&key.get_ref().as_str()));
         let report = |key: &toml::Spanned<String>| {

@@ -49,7 +49,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  cargo xylem top --in web")]
     Top(Top),
     /// Tells the last lines of a running domain's log, all or those of a server.
-    #[command(after_help = "Examples:\n  cargo xylem log -n 50\n  cargo xylem log -f httpd --in web")]
+    #[command(
+        after_help = "Examples:\n  cargo xylem log -n 50\n  cargo xylem log -f httpd --in web"
+    )]
     Log(Log),
     /// Tells what happened in a running domain: servers that died, were started, were stopped.
     #[command(after_help = "Example:\n  cargo xylem events --in web")]

@@ -141,7 +141,9 @@ pub enum Failure {
         name: String,
     },
     /// The link ended in the middle.
-    #[error("the link to {name} ended: its server `manage` was started again, or the domain is gone; try again")]
+    #[error(
+        "the link to {name} ended: its server `manage` was started again, or the domain is gone; try again"
+    )]
     LinkEnded {
         /// The domain.
         name: String,

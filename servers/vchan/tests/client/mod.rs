@@ -75,7 +75,8 @@ impl Client {
     }
 
     pub fn room(&self) -> usize {
-        let (consumed, produced) = (self.memory.load_u32_acquire(0), self.memory.load_u32_acquire(4));
+        let (consumed, produced) =
+            (self.memory.load_u32_acquire(0), self.memory.load_u32_acquire(4));
         (self.left.1 as usize).saturating_sub(produced.wrapping_sub(consumed) as usize)
     }
 
@@ -93,10 +94,12 @@ impl Client {
     /// All that the server wrote.
     pub fn read(&mut self) -> Vec<u8> {
         let (bytes, size) = self.right;
-        let (consumed, produced) = (self.memory.load_u32_acquire(8), self.memory.load_u32_acquire(12));
+        let (consumed, produced) =
+            (self.memory.load_u32_acquire(8), self.memory.load_u32_acquire(12));
         let waiting = produced.wrapping_sub(consumed);
         assert!(waiting <= size);
-        let read = (0..waiting).map(|at| bytes.read((consumed.wrapping_add(at) & (size - 1)) as usize));
+        let read =
+            (0..waiting).map(|at| bytes.read((consumed.wrapping_add(at) & (size - 1)) as usize));
         let read = read.collect();
         self.memory.store_u32_release(8, produced);
         read

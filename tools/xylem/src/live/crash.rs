@@ -80,8 +80,7 @@ fn places(death: &Death) -> Vec<Vec<Spot>> {
 }
 
 fn text(death: &Death, entry: u64, places: &[Vec<Spot>]) -> String {
-    let Death { number, at, server, incarnation, age, image, version, build, reason, .. } =
-        death;
+    let Death { number, at, server, incarnation, age, image, version, build, reason, .. } = death;
     let mut text = format!(
         "death {number}: {server} {reason}\n  at {} after {}, incarnation {incarnation}; image {image} {version} {}\n",
         moment(*at, entry).trim(),
@@ -140,7 +139,7 @@ mod tests {
     use super::{data, text};
     use crate::live::source::Spot;
     use ipc::history::{Death, REGISTERS};
-    
+
     fn death() -> Death {
         let mut registers = [0; REGISTERS];
         registers[0] = 0x40_1000;
@@ -173,7 +172,12 @@ mod tests {
     fn a_report_tells_why_and_where() {
         let text = text(&death(), 1_000_000_000, &places());
         assert!(text.starts_with("death 3: lamp read of an unmapped page\n"), "{text}");
-        assert!(text.contains(" 0 0x401000 read at src/main.rs:3\n     inlined into act at src/main.rs:9\n"), "{text}");
+        assert!(
+            text.contains(
+                " 0 0x401000 read at src/main.rs:3\n     inlined into act at src/main.rs:9\n"
+            ),
+            "{text}"
+        );
         assert!(text.contains(" 1 0x402000 main at src/main.rs:20\n"), "{text}");
         assert!(text.contains("rip 0000000000401000") && text.ends_with("[lamp] last\n"), "{text}");
     }

@@ -32,12 +32,7 @@ pub fn log(args: &Log) -> Result<ExitCode> {
     }
 }
 
-fn ask(
-    link: &mut Link,
-    from: From,
-    server: Option<String>,
-    wait: u32,
-) -> Result<(Vec<Line>, u64)> {
+fn ask(link: &mut Link, from: From, server: Option<String>, wait: u32) -> Result<(Vec<Line>, u64)> {
     match link.ask(&Request::Log { from, server, wait })? {
         Answer::Log { lines, next } => Ok((lines, next)),
         _ => Err(Failure::LinkEnded { name: link.domain().into() }),

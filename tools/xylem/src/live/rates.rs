@@ -82,7 +82,8 @@ pub mod tests {
     #[test]
     fn rates_are_per_second() {
         let before = snapshot(1_000_000_000, vec![server("a", 0, 10), server("b", 5, 5)]);
-        let mut after = snapshot(3_000_000_000, vec![server("a", 1_000_000_000, 30), server("b", 9, 9)]);
+        let mut after =
+            snapshot(3_000_000_000, vec![server("a", 1_000_000_000, 30), server("b", 9, 9)]);
         after.servers[1].restarts = 1;
         let found = rates(&before, &after);
         assert_eq!(found[0], Rate { cpu: 50.0, calls: 10.0, served: 20.0 });

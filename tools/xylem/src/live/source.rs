@@ -56,9 +56,8 @@ impl Program {
         }
         let loader = Loader::new(&path).map_err(|error| wrong(image, &path, &error.to_string()))?;
         let is_code = |segment: &&Segment| segment.access == Access::Execute;
-        let range = |segment: &Segment| {
-            segment.address..segment.address + segment.bytes.len() as u64
-        };
+        let range =
+            |segment: &Segment| segment.address..segment.address + segment.bytes.len() as u64;
         Ok(Self { loader, code: elf.segments.iter().filter(is_code).map(range).collect() })
     }
 
@@ -104,9 +103,10 @@ fn short(file: &str) -> String {
     let root = system::root();
     let own = Path::new(file).strip_prefix(&root).ok().map(|path| path.display().to_string());
     own.or_else(|| file.split_once("/library/").map(|(_, rest)| format!("library/{rest}")))
-        .or_else(|| file.split_once("/registry/src/").and_then(|(_, rest)| {
-            rest.split_once('/').map(|(_, rest)| rest.to_owned())
-        }))
+        .or_else(|| {
+            file.split_once("/registry/src/")
+                .and_then(|(_, rest)| rest.split_once('/').map(|(_, rest)| rest.to_owned()))
+        })
         .unwrap_or_else(|| file.to_owned())
 }
 
@@ -119,7 +119,8 @@ fn missing(image: &str, path: &Path) -> Failure {
 }
 
 fn wrong(image: &str, path: &Path, why: &str) -> Failure {
-    let what = format!("{} {why}: the addresses of `{image}` cannot be told as lines", path.display());
+    let what =
+        format!("{} {why}: the addresses of `{image}` cannot be told as lines", path.display());
     Failure::Nothing { what }
 }
 

@@ -7,6 +7,7 @@ use ipc::status::Snapshot;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Text;
 use ratatui::widgets::{Paragraph, Row, Table};
 use ratatui::{DefaultTerminal, Frame};
 
@@ -81,18 +82,31 @@ fn key(end: Instant) -> Result<Option<KeyCode>> {
 }
 
 fn draw(frame: &mut Frame<'_>, snapshot: &Snapshot, rates: &[Rate], order: Order) {
-    let layout = Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)]);
+    let layout =
+        Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)]);
     let [above, middle, below] = layout.areas(frame.area());
     frame.render_widget(Paragraph::new(summary(snapshot)), above);
     let head = Style::new().add_modifier(Modifier::REVERSED);
     let rows = sorted(snapshot, rates, order).into_iter().map(|(cells, is_well)| {
         let color = if is_well { Color::Reset } else { Color::Red };
-        Row::new(cells).style(Style::new().fg(color))
+        row(cells).style(Style::new().fg(color))
     });
     let widths = WIDTHS.map(|width| Constraint::Length(width as u16));
-    frame.render_widget(Table::new(rows, widths).header(Row::new(HEAD).style(head)), middle);
+    frame.render_widget(
+        Table::new(rows, widths).header(row(HEAD.map(String::from)).style(head)),
+        middle,
+    );
     let keys = "q end   s by slot   c by CPU   m by memory";
     frame.render_widget(Paragraph::new(keys), below);
+}
+
+/// Numbers to the right, names to the left.
+fn row(cells: [String; 12]) -> Row<'static> {
+    let place = |(at, cell): (usize, String)| match at {
+        0 | 1 | 11 => Text::from(cell),
+        _ => Text::from(cell).right_aligned(),
+    };
+    Row::new(cells.into_iter().enumerate().map(place))
 }
 
 /// The rows, and whether each server is well.

@@ -59,13 +59,20 @@ pub fn ps(machine: &Machine<'_>) -> Outcome {
     }
     let step = "a domain that is not there";
     match Link::open(machine.dom0(), Some("nobody")) {
-        Err(error @ Failure::NoDomain { .. }) => ensure(error.code() == 3, step, || error.to_string())?,
+        Err(error @ Failure::NoDomain { .. }) => {
+            ensure(error.code() == 3, step, || error.to_string())?
+        }
         other => return Err(Fault::new(step, format!("{:?}", other.err().map(|e| e.to_string())))),
     }
     web.is_unhurt("asking for its state")
 }
 
-fn lines(link: &mut Link, from: From, server: Option<&str>, wait: u32) -> Outcome<(Vec<Line>, u64)> {
+fn lines(
+    link: &mut Link,
+    from: From,
+    server: Option<&str>,
+    wait: u32,
+) -> Outcome<(Vec<Line>, u64)> {
     let server = server.map(String::from);
     match ask(link, &Request::Log { from, server, wait })? {
         Answer::Log { lines, next } => Ok((lines, next)),
@@ -78,7 +85,8 @@ pub fn log(machine: &Machine<'_>) -> Outcome {
     let web = machine.web()?;
     let mut link = link(machine, web.name())?;
     let (all, next) = lines(&mut link, From::Last(500), None, 0)?;
-    let text: String = all.iter().map(|line| format!("[{}] {}\n", line.server, line.text)).collect();
+    let text: String =
+        all.iter().map(|line| format!("[{}] {}\n", line.server, line.text)).collect();
     contains(&text, "[net] address 10.0.3.", "old lines")?;
     let (own, _) = lines(&mut link, From::Last(500), Some("net"), 0)?;
     let strangers = own.iter().any(|line| line.server != "net");
@@ -112,9 +120,12 @@ pub fn restart(machine: &Machine<'_>) -> Outcome {
         ensure(done == Answer::Done, "fs", || format!("{action:?}: {done:?}"))?;
         web.page()?;
     }
-    for (server, action) in
-        [("nobody", Action::Restart), ("supervisor", Action::Kill), ("manage", Action::Stop), ("fs", Action::Start)]
-    {
+    for (server, action) in [
+        ("nobody", Action::Restart),
+        ("supervisor", Action::Kill),
+        ("manage", Action::Stop),
+        ("fs", Action::Start),
+    ] {
         let refused = link.ask(&Request::Act { server: server.into(), action });
         let is_refused = matches!(refused, Err(Failure::Refused { .. }));
         ensure(is_refused, server, || format!("{action:?} of it was not refused"))?;
@@ -123,7 +134,12 @@ pub fn restart(machine: &Machine<'_>) -> Outcome {
         return Err(Fault::new("the events", "there are none"));
     };
     let text: String = events.iter().map(|one| format!("{} {}\n", one.server, one.text)).collect();
-    for wanted in ["httpd is started again, as", "fs is killed, as", "fs is stopped, as", "fs faulted: execution of"] {
+    for wanted in [
+        "httpd is started again, as",
+        "fs is killed, as",
+        "fs is stopped, as",
+        "fs faulted: execution of",
+    ] {
         contains(&text, wanted, "the events")?;
     }
     web.page().map(drop)
