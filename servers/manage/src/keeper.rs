@@ -1,6 +1,7 @@
 //! [`Keeper`]: the last lines of the log.
 //!
-//! Invariant: it keeps at most [`BYTES`] of text, the newest; a line's number is never used again while this server lives.
+//! Invariant: it keeps at most [`BYTES`] of text, the newest; a line's number is never used again, not
+//! by a later incarnation either.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -22,6 +23,12 @@ pub struct Keeper {
 }
 
 impl Keeper {
+    /// An empty one of this incarnation of the server: no two incarnations number two lines alike.
+    #[must_use]
+    pub fn new(incarnation: u32) -> Self {
+        Self { next: u64::from(incarnation) << 32, ..Self::default() }
+    }
+
     /// Takes a line as `log` writes it: `[server] text`.
     pub fn keep(&mut self, text: &str, at: u64) {
         let text = text.trim_end_matches('\n');

@@ -84,13 +84,8 @@ fn run() -> ! {
     };
     let writers = (0..wiring::NUMBERS.clients).map(|n| rt::client(wiring::NUMBERS, n));
     let writers = writers.filter(|wire| !wire.up.is_empty()).collect();
-    let mut server = Manage::new(
-        rt::Trap,
-        setup,
-        rt::need(wiring::store),
-        writers,
-        (start.header.slot, Supervisor),
-    );
+    let mut server =
+        Manage::new(rt::Trap, setup, rt::need(wiring::store), writers, (start.header, Supervisor));
     server.bits(0);
     serve(rt::Trap, &mut server)
 }

@@ -48,13 +48,13 @@ pub struct Manage<T, O> {
 
 impl<T: Traps, O: Operator> Manage<T, O> {
     /// A server whose vchan is made of `setup`, which tells of it through `store` and reads the log from `sources`;
-    /// with the number of its own slot.
+    /// `header` is that of its start record.
     pub fn new(
         traps: T,
         setup: Setup,
         store: Wire,
         sources: Vec<Wire>,
-        (own, operator): (u16, O),
+        (header, operator): (abi::start::Header, O),
     ) -> Self {
         Self {
             traps,
@@ -62,9 +62,9 @@ impl<T: Traps, O: Operator> Manage<T, O> {
             notice: Notice::new(traps, store),
             state: State::Free,
             sources: sources.into_iter().map(Source::new).collect(),
-            keeper: Keeper::default(),
+            keeper: Keeper::new(header.incarnation),
             operator,
-            own,
+            own: header.slot,
             later: None,
             timer: 0,
         }

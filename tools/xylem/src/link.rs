@@ -21,8 +21,10 @@ const BEGIN: Duration = Duration::from_secs(12);
 const TRY: Duration = Duration::from_secs(5);
 /// The pause before a hello is said again.
 const AGAIN: Duration = Duration::from_millis(700);
-/// How long an answer may take, beyond what the request itself allows.
-pub const LIMIT: Duration = Duration::from_secs(15);
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(15);
+/// How long one with lines of the log may take, beyond what they are waited for.
+const LINES: Duration = Duration::from_secs(5);
 
 /// A session.
 pub struct Link {
@@ -100,12 +102,12 @@ impl Link {
     /// [`Failure::Refused`], [`Failure::Silent`], [`Failure::LinkEnded`].
     pub fn ask(&mut self, request: &Request) -> Result<Answer> {
         self.say(request)?;
-        let patience = match request {
-            Request::Log { wait, .. } => Duration::from_millis(u64::from(*wait)),
-            _ => Duration::ZERO,
+        let limit = match request {
+            Request::Log { wait, .. } => LINES + Duration::from_millis(u64::from(*wait)),
+            _ => LIMIT,
         };
         loop {
-            match self.hear(LIMIT + patience)? {
+            match self.hear(limit)? {
                 // A hello that was said twice is answered twice.
                 Answer::Welcome { .. } => {}
                 Answer::Refused(refusal) => {

@@ -9,6 +9,7 @@ mod ps;
 mod rates;
 mod source;
 mod top;
+mod turns;
 
 pub use act::{act, kill};
 pub use crash::crash;

@@ -18,6 +18,15 @@ use crate::client::Client;
 
 const PAGES: usize = ipc::vchan::WIRE.up as usize;
 const ADDRESS: u64 = 0x7_0000;
+/// The server's start record.
+const HEADER: abi::start::Header = abi::start::Header {
+    slot: 1,
+    needs: 0,
+    clients: 0,
+    incarnation: 0,
+    heap_pages: 0,
+    stack_pages: 0,
+};
 /// Where the fake kernel's references begin.
 const REFERENCE: u32 = 512;
 
@@ -145,7 +154,7 @@ impl Bench {
     fn server(rig: &Rig, pages: Memory, source: Wire, acts: &Acts) -> Manage<End, Supervisor> {
         let setup = Setup { port: PORT, window: WINDOW, pages, address: ADDRESS };
         let supervisor = Supervisor { traps: rig.traps(), acts: acts.clone() };
-        Manage::new(rig.traps(), setup, rig.store(), vec![source], (1, supervisor))
+        Manage::new(rig.traps(), setup, rig.store(), vec![source], (HEADER, supervisor))
     }
 
     /// Another incarnation, while these references are still mapped.

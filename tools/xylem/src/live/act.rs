@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use ipc::manage::{Action, Answer, Request};
 
 use crate::args::{In, Kill, Way};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::live::open;
+use crate::live::ps::strange;
 
 /// Does something to a server.
 ///
 /// # Errors
-/// [`Failure::Refused`] and those of the link.
+/// [`crate::failure::Failure::Refused`] and those of the link.
 pub fn act(place: &In, server: &str, action: Action) -> Result<ExitCode> {
     let mut link = open(place)?;
     match link.ask(&Request::Act { server: server.into(), action })? {
@@ -19,7 +20,7 @@ pub fn act(place: &In, server: &str, action: Action) -> Result<ExitCode> {
             eprintln!("{server} of {} {}", link.domain(), done(action));
             Ok(ExitCode::SUCCESS)
         }
-        _ => Err(Failure::LinkEnded { name: link.domain().into() }),
+        other => Err(strange(&other)),
     }
 }
 

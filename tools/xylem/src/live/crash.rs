@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::args::Crash;
 use crate::failure::{Failure, Result};
 use crate::link::Link;
-use crate::live::ps::hex;
+use crate::live::ps::{hex, strange};
 use crate::live::source::{Program, Spot};
 use crate::live::{duration, entry, moment, open};
 
@@ -54,7 +54,7 @@ fn fetch(link: &mut Link, mut from: u64) -> Result<Vec<Death>> {
     loop {
         let more = match link.ask(&Request::Deaths(from))? {
             Answer::Deaths(deaths) => deaths,
-            _ => return Err(Failure::LinkEnded { name: link.domain().into() }),
+            other => return Err(strange(&other)),
         };
         let Some(last) = more.last() else { return Ok(found) };
         from = last.number + 1;

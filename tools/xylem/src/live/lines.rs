@@ -1,41 +1,62 @@
 //! `log` and `events`: lines of a running domain.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ipc::history::Event;
-use ipc::manage::{Answer, From, Line, PATIENCE, Request};
+use ipc::manage::{Answer, From, Line, Request};
 use serde_json::json;
 
 use crate::args::{Events, Log};
 use crate::failure::{Failure, Result};
-use crate::link::Link;
+use crate::live::ps::strange;
+use crate::live::turns::Turns;
 use crate::live::{entry, moment, open};
+
+/// How long new lines are waited for, in milliseconds: not so long that a link that ended is not noticed.
+const WAIT: u32 = 2000;
+/// The pause before a link that ended is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Tells lines of the log.
 ///
 /// # Errors
 /// Those of the link.
 pub fn log(args: &Log) -> Result<ExitCode> {
-    let mut link = open(&args.place)?;
-    let entry = entry(&mut link)?;
-    let mut from = From::Last(args.lines);
-    let mut wait = 0;
+    let mut turns = Turns::new(&args.place);
+    let entry = match turns.ask(&Request::Status)? {
+        Answer::Status(snapshot) => snapshot.entry,
+        other => return Err(strange(&other)),
+    };
+    let (mut from, mut wait) = (From::Last(args.lines), 0);
     loop {
-        let (lines, next) = ask(&mut link, from, args.server.clone(), wait)?;
+        let (lines, next) = match ask(&mut turns, from, args.server.clone(), wait) {
+            Err(Failure::LinkEnded { .. } | Failure::Silent { .. }) if args.follow => {
+                // The next incarnation of `manage` has what came meanwhile.
+                std::thread::sleep(AGAIN);
+                continue;
+            }
+            other => other?,
+        };
         lines.iter().for_each(|line| tell(line, entry, args.json));
         // What did not fit one answer comes with the next; only then is there something to wait for.
         if lines.is_empty() && !args.follow {
             return Ok(ExitCode::SUCCESS);
         }
-        wait = if lines.is_empty() { PATIENCE } else { 0 };
+        wait = if lines.is_empty() { WAIT } else { 0 };
         from = From::Number(next);
     }
 }
 
-fn ask(link: &mut Link, from: From, server: Option<String>, wait: u32) -> Result<(Vec<Line>, u64)> {
-    match link.ask(&Request::Log { from, server, wait })? {
+fn ask(
+    turns: &mut Turns<'_>,
+    from: From,
+    server: Option<String>,
+    wait: u32,
+) -> Result<(Vec<Line>, u64)> {
+    match turns.ask(&Request::Log { from, server, wait })? {
         Answer::Log { lines, next } => Ok((lines, next)),
-        _ => Err(Failure::LinkEnded { name: link.domain().into() }),
+        other => Err(strange(&other)),
     }
 }
 
@@ -61,7 +82,7 @@ pub fn events(args: &Events) -> Result<ExitCode> {
     loop {
         let events = match link.ask(&Request::Events(from))? {
             Answer::Events(events) => events,
-            _ => return Err(Failure::LinkEnded { name: link.domain().into() }),
+            other => return Err(strange(&other)),
         };
         let Some(last) = events.last() else { return Ok(ExitCode::SUCCESS) };
         from = last.number + 1;

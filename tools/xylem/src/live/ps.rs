@@ -42,8 +42,14 @@ pub fn ps(args: &Ps) -> Result<ExitCode> {
 pub fn snapshot(link: &mut Link) -> Result<Snapshot> {
     match link.ask(&Request::Status)? {
         Answer::Status(snapshot) => Ok(snapshot),
-        _ => Err(Failure::LinkEnded { name: link.domain().into() }),
+        other => Err(strange(&other)),
     }
+}
+
+/// An answer to something that was not asked.
+pub fn strange(answer: &Answer) -> Failure {
+    let text: String = format!("{answer:?}").chars().take(200).collect();
+    Failure::Nothing { what: format!("the server `manage` answers what was not asked: {text}") }
 }
 
 /// The names of the columns of [`cells`].

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use ipc::manage::{Answer, Request};
 use ipc::status::Snapshot;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use ratatui::layout::{Constraint, Layout};
@@ -13,10 +14,9 @@ use ratatui::{DefaultTerminal, Frame};
 
 use crate::args::Top;
 use crate::failure::{Context, Result};
-use crate::link::Link;
-use crate::live::open;
-use crate::live::ps::{HEAD, WIDTHS, cells, snapshot, summary};
+use crate::live::ps::{HEAD, WIDTHS, cells, strange, summary};
 use crate::live::rates::{Rate, rates};
+use crate::live::turns::Turns;
 
 /// What the servers are ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,16 +32,24 @@ enum Order {
 /// Those of the link, and of the terminal.
 pub fn top(args: &Top) -> Result<ExitCode> {
     let every = Duration::try_from_secs_f32(args.every).unwrap_or(Duration::from_secs(1));
-    let mut link = open(&args.place)?;
-    let first = snapshot(&mut link)?;
+    let mut turns = Turns::new(&args.place);
+    let first = look(&mut turns)?;
     let mut terminal = ratatui::try_init().context("open", "the terminal")?;
-    let result = show(&mut link, &mut terminal, first, every.max(Duration::from_millis(100)));
+    let result = show(&mut turns, &mut terminal, first, every.max(Duration::from_millis(100)));
     ratatui::restore();
     result.map(|()| ExitCode::SUCCESS)
 }
 
+/// The state of the system.
+fn look(turns: &mut Turns<'_>) -> Result<Snapshot> {
+    match turns.ask(&Request::Status)? {
+        Answer::Status(snapshot) => Ok(snapshot),
+        other => Err(strange(&other)),
+    }
+}
+
 fn show(
-    link: &mut Link,
+    turns: &mut Turns<'_>,
     terminal: &mut DefaultTerminal,
     first: Snapshot,
     every: Duration,
@@ -61,7 +69,7 @@ fn show(
                 _ => {}
             }
         }
-        before = std::mem::replace(&mut after, snapshot(link)?);
+        before = std::mem::replace(&mut after, look(turns)?);
     }
 }
 
