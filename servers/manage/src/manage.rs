@@ -104,12 +104,13 @@ impl<T: Traps, O: Operator> Manage<T, O> {
             if !matches!(self.state, State::Free) {
                 (self.state, self.later) = (State::Free, None);
                 link.begin();
-                self.notice.wake();
+                self.notice.wake(self.operator.now());
             }
             return false;
         }
         if matches!(self.state, State::Free) {
             link.restate();
+            self.notice.taken();
             self.state = State::Taken(Session::new());
         }
         let State::Taken(session) = &mut self.state else { return false };

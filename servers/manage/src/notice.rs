@@ -16,6 +16,8 @@ use crate::door::Offer;
 
 /// The pause after something went wrong, in nanoseconds.
 const PAUSE: u64 = 500_000_000;
+/// The pauses after which who waits is woken, in nanoseconds.
+const WAKES: [u64; 3] = [0, 100_000_000, 500_000_000];
 /// Most answers that are collected in one turn.
 const COLLECTED: usize = 8;
 
@@ -31,6 +33,8 @@ pub(crate) struct Notice<T> {
     due: VecDeque<(&'static str, String)>,
     offer: Option<Offer>,
     retry: Option<u64>,
+    /// When to wake who waits.
+    wakes: VecDeque<u64>,
 }
 
 impl<T: Traps> Notice<T> {
@@ -44,12 +48,13 @@ impl<T: Traps> Notice<T> {
             due: VecDeque::new(),
             offer: None,
             retry: None,
+            wakes: VecDeque::new(),
         }
     }
 
     /// When to look again.
-    pub const fn deadline(&self) -> Option<u64> {
-        self.retry
+    pub fn deadline(&self) -> Option<u64> {
+        self.retry.or_else(|| self.wakes.front().copied())
     }
 
     /// There is something else to tell.
@@ -60,9 +65,21 @@ impl<T: Traps> Notice<T> {
         self.due.push_back(("event-channel", offer.channel.to_string()));
     }
 
-    /// Wakes who waits for the vchan to be free.
-    pub fn wake(&mut self) {
-        if let Some(offer) = self.offer.filter(|_| self.due.is_empty()) {
+    /// The vchan is free: wakes who waits for that, at once and some times more, since a client has the event channel for a while
+    /// after it has left.
+    pub fn wake(&mut self, now: u64) {
+        self.wakes = WAKES.map(|pause| now.saturating_add(pause)).into();
+    }
+
+    /// It is taken: nobody needs to be woken.
+    pub fn taken(&mut self) {
+        self.wakes.clear();
+    }
+
+    fn wake_if_due(&mut self, now: u64) {
+        if self.wakes.pop_front_if(|at| *at <= now).is_some()
+            && let Some(offer) = self.offer.filter(|_| self.due.is_empty())
+        {
             self.due.push_back(("event-channel", offer.channel.to_string()));
         }
     }
@@ -79,6 +96,7 @@ impl<T: Traps> Notice<T> {
             return;
         }
         self.retry = None;
+        self.wake_if_due(now);
         if self.step().is_none() {
             (self.is_open, self.asked) = (false, None);
             self.retry = Some(now.saturating_add(PAUSE));

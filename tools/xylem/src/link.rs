@@ -18,7 +18,7 @@ use session::{Event, Session};
 /// How long a session may take to begin, in all tries.
 const BEGIN: Duration = Duration::from_secs(12);
 /// How long one try waits.
-const TRY: Duration = Duration::from_secs(5);
+const TRY: Duration = Duration::from_secs(3);
 /// The pause before a hello is said again.
 const AGAIN: Duration = Duration::from_millis(700);
 /// How long an answer may take.

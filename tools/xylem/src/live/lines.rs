@@ -14,7 +14,7 @@ use crate::live::turns::Turns;
 use crate::live::{entry, moment, open};
 
 /// How long new lines are waited for, in milliseconds: not so long that a link that ended is not noticed.
-const WAIT: u32 = 2000;
+const WAIT: u32 = 1500;
 /// The pause before a link that ended is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 

@@ -12,7 +12,7 @@ use crate::link::Link;
 use crate::live::open;
 
 /// How long the link is kept.
-const TURN: Duration = Duration::from_secs(3);
+const TURN: Duration = Duration::from_secs(1);
 /// How long it is left to others.
 const PAUSE: Duration = Duration::from_millis(300);
 
