@@ -42,7 +42,7 @@ crate::word_enum! {
         Port = 5,
         /// A window: `index` its number, `name`, `a` its references.
         Window = 6,
-        /// A device class that the server drives (`name`: `vif`, `vbd`, `console`, `store`).
+        /// A device class that the server drives (`name`: `vif`, `vbd`, `console`, `store`, `vchan`).
         Device = 7,
         /// `a` pages of stack, `b` pages of heap.
         Memory = 8,

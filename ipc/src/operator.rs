@@ -12,6 +12,16 @@ pub const WIRE: abi::wiring::WireShape = abi::wiring::WireShape::NONE;
 /// Number of the supervisor's channel.
 pub const CHANNEL: u8 = 2;
 
+abi::word_enum! {
+    /// How a server is killed.
+    pub enum Way {
+        /// It is taken apart where it is.
+        AtOnce = 0,
+        /// It goes on at address 0, and faults there.
+        Null = 1,
+    }
+}
+
 abi::interface! {
     /// The operator's side of the supervisor.
     interface "operator";
@@ -27,6 +37,8 @@ abi::interface! {
         NotRunning = 4,
         /// Refused before anything was touched; `swap_outcome` tells the rule.
         Refused = 5,
+        /// The slot has a server already.
+        Runs = 6,
     }
     /// Kills the server in a slot and starts it again, as if it had faulted; the slots are numbered as in
     /// `status.snapshot`.
@@ -43,4 +55,10 @@ abi::interface! {
     /// How long after its beginning, in nanoseconds, the last swap of a slot came to each step (0: not yet): the candidate
     /// was built, the old server had written its state, the candidate had adopted it, it had taken over, it had proved itself.
     5 now (retry) fn swap_steps(slot: u16) -> (u64, u64, u64, u64, u64);
+    /// Ends the server in a slot for good: its callers are answered `Gone`.
+    6 now fn stop(slot: u16) -> ();
+    /// Starts a server in a slot that has none.
+    7 now fn start(slot: u16) -> ();
+    /// Ends the server in a slot as if it had faulted: it counts as a death, and what the manifest says for that is done.
+    8 now fn kill(slot: u16, way: Way) -> ();
 }

@@ -67,6 +67,14 @@ pub struct SlotStatus {
     pub paid: u64,
     /// CPU time that the account was given so far, in nanoseconds; 0 if it has no limit.
     pub granted: u64,
+    /// How long this server has run, in nanoseconds; 0 if there is none.
+    pub age: u64,
+    /// Name of its image.
+    pub image: String,
+    /// Version of its image, as its packer had it.
+    pub version: String,
+    /// The first bytes of its image's SHA-256.
+    pub build: [u8; 4],
     /// What the slot holds of each kind of object, by [`abi::kernel::control::ObjectKind`], and the most that it may hold.
     pub held: [(u32, u32); OBJECT_KINDS.len()],
 }
@@ -87,8 +95,10 @@ pub struct Contention {
 pub struct Snapshot {
     /// Name of the system.
     pub system: String,
-    /// Nanoseconds since the domain was created.
+    /// Nanoseconds since the kernel's entry.
     pub uptime: u64,
+    /// When that was, by the clock that servers read.
+    pub entry: u64,
     /// Xen's version, major and minor.
     pub xen: (u16, u16),
     /// Number of this domain.

@@ -43,6 +43,8 @@ pub struct Image {
     pub bytes: u64,
     /// Their SHA-256.
     pub sha256: [u8; 32],
+    /// What it was built from, as its packer calls it.
+    pub version: String,
     /// Where it starts.
     pub entry: u64,
     /// Its segments; offsets count from the beginning of the boot image, and lie inside the image's bytes.
@@ -259,13 +261,21 @@ pub enum PortTarget {
     Store,
     /// The console's.
     Console,
+    /// A channel that domain 0 may bind. A slot with such a port grants to domain 0.
+    Domain0,
 }
 
 impl PortTarget {
+    /// Whether another domain binds it, so that it can be closed and opened again.
+    #[must_use]
+    pub const fn is_bound_by_peer(self) -> bool {
+        matches!(self, Self::Peer | Self::Domain0)
+    }
+
     /// The kernel's word for it.
     pub const fn kind(self) -> PortKind {
         match self {
-            Self::Peer => PortKind::Peer,
+            Self::Peer | Self::Domain0 => PortKind::Peer,
             Self::Store => PortKind::Store,
             Self::Console => PortKind::Console,
         }

@@ -35,7 +35,7 @@ pub fn body(bytes: &[u8]) {
         .map(|(slot, server)| server.image(slot))
         .filter_map(|image| Some((image.to_owned(), images().get(image)?.clone())))
         .collect();
-    let Ok(plan) = Plan::new(&manifest, &used) else { return };
+    let Ok(plan) = Plan::new(&manifest, &used, "") else { return };
     if owners::records(&manifest, &plan.slots).is_err() {
         return;
     }

@@ -23,6 +23,21 @@ pub struct Consumer {
     data: Memory,
 }
 
+/// Copies the last bytes that a producer showed into `to`, read or not, and gives their number: for who is no consumer, after the
+/// producer's end. What is written meanwhile may be torn; a header that makes no sense gives bytes that make none.
+pub fn last(producer: Memory, data: Memory, to: &mut [u8]) -> usize {
+    if !data.len().is_power_of_two() || !producer.holds(0, HEADER) {
+        return 0;
+    }
+    let end = producer.load_u64_acquire(0) as u32;
+    let len = to.len().min(data.len()).min(end as usize);
+    let (start, first) = pieces(data, end.wrapping_sub(count(len)), len);
+    let (head, tail) = to.split_at_mut(first);
+    data.copy_from(start, head);
+    data.copy_from(0, tail.get_mut(..len - first).unwrap_or_default());
+    len
+}
+
 /// The bytes of `data` for `len` bytes from `position` on: up to the end, and the rest from the start.
 fn pieces(data: Memory, position: u32, len: usize) -> (usize, usize) {
     let start = position as usize & (data.len() - 1);

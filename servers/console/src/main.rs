@@ -8,6 +8,7 @@ use abi::kernel::control::Shutdown;
 use abi::kernel::port;
 use abi::{Answer, Call, CallError};
 use console::{Console, Next, Operator, Saved, Source, Swapped, Terminal};
+use ipc::manage::Action;
 use ipc::serve::Serve;
 use ipc::state::{Damaged, Full, Reader, Writer};
 use ipc::status::Snapshot;
@@ -32,8 +33,8 @@ impl Operator for Supervisor {
         Snapshot::read(rt::need(wiring::status).down, length)
     }
 
-    fn restart(&mut self, slot: u16) -> bool {
-        ipc::operator::Client::new(rt::Trap, wiring::operator.handle).restart(slot).is_ok()
+    fn act(&mut self, slot: u16, action: Action) -> bool {
+        ipc::operator::Client::new(rt::Trap, wiring::operator.handle).act(slot, action).is_ok()
     }
 
     fn swap(&mut self, slot: u16, image: u64) -> Result<(), &'static str> {

@@ -4,6 +4,7 @@ use alloc::string::String;
 use core::fmt::Write;
 
 use abi::kernel::control::Shutdown;
+use ipc::manage::Action;
 use ipc::status::Snapshot;
 
 use crate::history::History;
@@ -19,7 +20,10 @@ ps              the servers and what they use
 ps objects      what they hold of the kernel's objects, and the most that they may hold
 log [N]         the last N lines (20)
 uptime          how long the domain runs
-restart NAME    kill a server and start it again
+restart NAME    end a server and start it again
+stop NAME       end a server for good
+start NAME      start a server that was stopped
+kill NAME       end a server as a fault would
 swap NAME [IMAGE]  put a new server in the place of the one that runs, of the same image or another
 swapped NAME    what became of the last swap of a server
 shutdown        end the domain; `shutdown reboot` starts it again
@@ -29,8 +33,8 @@ shutdown        end the domain; `shutdown reboot` starts it again
 pub trait Operator {
     /// The state of the system.
     fn snapshot(&mut self) -> Option<Snapshot>;
-    /// Starts the server of a slot again; says whether that was done.
-    fn restart(&mut self, slot: u16) -> bool;
+    /// Does something to the server of a slot; says whether that was done.
+    fn act(&mut self, slot: u16, action: Action) -> bool;
     /// Begins to swap the server of a slot for one of an image, by its hash (0: the same).
     ///
     /// # Errors
@@ -70,7 +74,10 @@ impl<O: Operator> Shell<O> {
             (Some("ps"), Some("objects")) => self.with_snapshot(out, table::objects),
             (Some("uptime"), None) => self.with_snapshot(out, table::uptime),
             (Some("log"), count) => log(count, history, out),
-            (Some("restart"), Some(name)) => self.restart(name, out),
+            (Some("restart"), Some(name)) => self.act(name, Action::Restart, out),
+            (Some("stop"), Some(name)) => self.act(name, Action::Stop, out),
+            (Some("start"), Some(name)) => self.act(name, Action::Start, out),
+            (Some("kill"), Some(name)) => self.act(name, Action::Kill, out),
             (Some("swap"), Some(name)) => self.swap(name, image, out),
             (Some("swapped"), Some(name)) => self.swapped(name, out),
             (Some("shutdown"), None) => self.shutdown(Shutdown::Poweroff, out),
@@ -101,12 +108,12 @@ impl<O: Operator> Shell<O> {
         slot.map(|slot| slot as u16)
     }
 
-    fn restart(&mut self, name: &str, out: &mut String) {
+    fn act(&mut self, name: &str, action: Action, out: &mut String) {
         let Some(slot) = self.slot(name, out) else { return };
-        let _ = if self.operator.restart(slot) {
-            writeln!(out, "{name} starts again")
+        let _ = if self.operator.act(slot, action) {
+            writeln!(out, "{name} {}", words(action).0)
         } else {
-            writeln!(out, "{name} cannot be restarted")
+            writeln!(out, "{name} cannot be {}", words(action).1)
         };
     }
 
@@ -134,6 +141,16 @@ impl<O: Operator> Shell<O> {
         } else {
             "the supervisor refused\n"
         });
+    }
+}
+
+/// What was done, and what could not be.
+const fn words(action: Action) -> (&'static str, &'static str) {
+    match action {
+        Action::Restart => ("starts again", "restarted"),
+        Action::Stop => ("is stopped", "stopped"),
+        Action::Start => ("is started", "started"),
+        Action::Kill | Action::KillWithNull => ("is killed", "killed"),
     }
 }
 

@@ -11,7 +11,7 @@ use ipc::status::{Contention, SlotStatus, Snapshot, State};
 pub fn servers(snapshot: &Snapshot, out: &mut String) {
     let _ = writeln!(
         out,
-        "{:<16} {:<9} {:>4} {:>4} {:>8} {:>10} {:>16} {:>10} {:>10} {:>8}",
+        "{:<16} {:<9} {:>4} {:>4} {:>8} {:>10} {:>16} {:>10} {:>10} {:>8} {:>9}  VERSION",
         "NAME",
         "STATE",
         "PRIO",
@@ -21,12 +21,13 @@ pub fn servers(snapshot: &Snapshot, out: &mut String) {
         "PAID/GRANTED ms",
         "CALLS",
         "SERVED",
-        "RESTARTS"
+        "RESTARTS",
+        "UPTIME s"
     );
     for server in &snapshot.servers {
         let _ = writeln!(
             out,
-            "{:<16} {:<9} {:>4} {:>4} {:>6} K {:>10} {:>16} {:>10} {:>10} {:>8}",
+            "{:<16} {:<9} {:>4} {:>4} {:>6} K {:>10} {:>16} {:>10} {:>10} {:>8} {:>9}  {}",
             server.name,
             state(server.state),
             server.priority,
@@ -36,7 +37,9 @@ pub fn servers(snapshot: &Snapshot, out: &mut String) {
             account(server),
             server.calls,
             server.served,
-            server.restarts
+            server.restarts,
+            server.age / 1_000_000_000,
+            server.version
         );
     }
     let _ = writeln!(

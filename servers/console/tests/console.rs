@@ -7,6 +7,7 @@ use abi::kernel::control::Shutdown;
 use console::{Console, Next, Operator, PATIENCE, Source, Swapped, Terminal};
 use ipc::Wire;
 use ipc::loopback::{End, Loopback};
+use ipc::manage::Action;
 use ipc::operator::{Outcome, Reason};
 use ipc::status::{SlotStatus, Snapshot, State};
 use shared::bytes::Producer;
@@ -32,6 +33,10 @@ fn server(name: &str, state: State, restarts: u32) -> SlotStatus {
         served: 9,
         paid: 5_000_000,
         granted: 20_000_000,
+        age: 0,
+        image: "".into(),
+        version: "v1".into(),
+        build: [0; 4],
         held: core::array::from_fn(|kind| {
             (kind as u32 + 1, if kind == 7 { u32::MAX } else { 10 * kind as u32 + 9 })
         }),
@@ -43,6 +48,7 @@ impl Operator for Asked {
         Some(Snapshot {
             system: "web".into(),
             uptime: 90_061_000_000_000,
+            entry: 0,
             xen: (4, 20),
             domain: 3,
             vcpus: 1,
@@ -64,8 +70,8 @@ impl Operator for Asked {
         let steps = [1_000, 2_000, 3_000, 4_000, 5_000];
         Some(Swapped { outcome, reason, stopped: 2_000, bytes: 9, steps })
     }
-    fn restart(&mut self, slot: u16) -> bool {
-        self.0.lock().unwrap().push(format!("restart {slot}"));
+    fn act(&mut self, slot: u16, action: Action) -> bool {
+        self.0.lock().unwrap().push(format!("{action:?} {slot}"));
         slot > 0
     }
     fn shutdown(&mut self, reason: Shutdown) -> bool {
@@ -217,7 +223,7 @@ fn ps_shows_every_server() {
     assert!(lines[1].starts_with("NAME             STATE     PRIO VCPU"));
     assert_eq!(
         lines[3],
-        "httpd            down        50    0    100 K          3             5/20          7          9        2"
+        "httpd            down        50    0    100 K          3             5/20          7          9        2         0  v1"
     );
     assert_eq!(lines[4], "memory: 16384 K, of which 4000 K free and 800 K kernel");
     assert_eq!(lines[5], "kernel lock: 0 times at once, 0 times after a wait, 0 yields; 0 flushes");
@@ -257,7 +263,11 @@ fn servers_are_restarted_by_name() {
     assert!(bench.kind("restart supervisor\r").contains("supervisor cannot be restarted"));
     assert!(bench.kind("restart nobody\r").contains("no server is called nobody"));
     assert!(bench.kind("restart\r").contains("no such command"));
-    assert_eq!(*bench.asked.0.lock().unwrap(), ["restart 1", "restart 0"]);
+    assert!(bench.kind("stop httpd\r").contains("httpd is stopped"));
+    assert!(bench.kind("start httpd\r").contains("httpd is started"));
+    assert!(bench.kind("kill supervisor\r").contains("supervisor cannot be killed"));
+    let asked = ["Restart 1", "Restart 0", "Stop 1", "Start 1", "Kill 0"];
+    assert_eq!(*bench.asked.0.lock().unwrap(), asked);
 }
 
 #[test]

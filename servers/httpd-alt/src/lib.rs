@@ -78,11 +78,16 @@ mod tests {
             served: 1,
             paid: 0,
             granted: 0,
+            age: 0,
+            image: "".into(),
+            version: "".into(),
+            build: [0; 4],
             held: Default::default(),
         };
         let snapshot = Snapshot {
             system: "web-alt".into(),
             uptime: 1,
+            entry: 0,
             xen: (4, 17),
             domain: 1,
             vcpus: 1,

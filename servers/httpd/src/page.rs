@@ -193,6 +193,7 @@ mod tests {
         Snapshot {
             system: "web<1>".into(),
             uptime: 61_000_000_000,
+            entry: 0,
             xen: (4, 17),
             domain: 3,
             vcpus: 1,
@@ -214,6 +215,10 @@ mod tests {
                 served: 0,
                 paid: 0,
                 granted: 0,
+                age: 0,
+                image: "".into(),
+                version: "".into(),
+                build: [0; 4],
                 held: Default::default(),
             }],
         }

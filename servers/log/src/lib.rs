@@ -16,10 +16,12 @@ extern crate std;
 mod sink;
 mod source;
 pub mod state;
+mod tap;
 
 pub use sink::{ConsoleSink, Sink};
 pub use source::Source;
 use state::Told;
+pub use tap::Tapped;
 
 use alloc::vec::Vec;
 

@@ -9,19 +9,19 @@ use abi::{Answer, Call};
 use ipc::serve::Serve;
 use ipc::state::{Damaged, Full, Reader, Writer};
 use log::state::Told;
-use log::{ConsoleSink, Left, Log, Source};
+use log::{ConsoleSink, Left, Log, Source, Tapped};
 
 ipc::wiring! {
     serves { 0 => ipc::log }
     clients 128;
-    needs { console: ipc::console optional }
+    needs { console: ipc::console optional, keeper: ipc::console optional }
     stack 16;
     heap 32;
     state { log::state::Told }
 }
 
 /// Where the lines go.
-type Sink = ConsoleSink<rt::Trap, fn(&[u8])>;
+type Sink = Tapped<ConsoleSink<rt::Trap, fn(&[u8])>, rt::Trap>;
 
 /// The log as a server: it is woken by bits alone. Its rings are opened at the first turn: a successor's are not its own
 /// before.
@@ -71,6 +71,8 @@ fn open() -> Log<Sink> {
         rt::debug(line);
     });
     let sink = ConsoleSink::new(rt::Trap, has_console.then_some(wire), debug);
+    let keeper = rt::need(wiring::keeper);
+    let sink = Tapped::new(sink, rt::Trap, (!keeper.up.is_empty()).then_some(keeper));
     Log::new(sources().collect(), sink)
 }
 

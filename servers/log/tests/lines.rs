@@ -6,7 +6,7 @@ use abi::Handle;
 use ipc::Wire;
 use ipc::log::DROPPED;
 use ipc::loopback::{End, Loopback};
-use log::{ConsoleSink, Left, Log, Sink, Source};
+use log::{ConsoleSink, Left, Log, Sink, Source, Tapped};
 use rt::log::{Line, Writer};
 use shared::bytes::Consumer;
 use shared::{HostMemory, Memory};
@@ -334,4 +334,42 @@ fn a_successor_tells_each_line_and_each_loss_once() {
     assert_eq!(next.told(), log.told(), "what was adopted is written again");
     next.turn(u64::MAX);
     assert_eq!(paper.take(), ["[server-0] between"]);
+}
+
+#[test]
+fn a_second_reader_that_is_busy_costs_nobody_a_line_and_is_told() {
+    let (_, end, wire) = console();
+    let paper = Paper::with_room(100_000);
+    let mut sink = Tapped::new(paper.clone(), end, Some(wire));
+    let mut reader = Consumer::open(ipc::console::ring(wire.up, wire.down).unwrap()).unwrap();
+    assert_eq!(reader.arm(1), Ok(false));
+    let line = format!("{}\n", "x".repeat(99));
+    for _ in 0..200 {
+        assert!(sink.has_room(line.len()));
+        sink.write(&line);
+    }
+    sink.flush();
+    assert_eq!(paper.take().len(), 200);
+    assert_eq!(end.notified(Handle(2)), 2, "once as it starts, once for the lines");
+    let mut bytes = vec![0; 20_000];
+    assert_eq!(reader.read(&mut bytes), Ok(16_300));
+    let _ = reader.publish();
+    sink.write("again\n");
+    sink.flush();
+    let length = reader.read(&mut bytes).unwrap();
+    let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+    assert_eq!(text, "[log] (37 lines were not kept: their reader was busy)\nagain\n");
+}
+
+#[test]
+fn a_second_reader_that_lies_is_given_up() {
+    let (_, end, wire) = console();
+    let paper = Paper::with_room(100);
+    let mut sink = Tapped::new(paper.clone(), end, Some(wire));
+    wire.down.store_u64_release(0, 0x1_8000_0000);
+    for _ in 0..3 {
+        sink.write("line\n");
+        sink.flush();
+    }
+    assert_eq!(paper.take().len(), 3);
 }

@@ -14,6 +14,7 @@ use ipc::system::{PortTarget, System, Target};
 
 use crate::backoff::Backoff;
 use crate::check::{self, Refusal};
+use crate::chronicle::Chronicle;
 use crate::events::Events;
 use crate::host::Host;
 use crate::kernel::{Kernel, Refused};
@@ -59,7 +60,9 @@ pub fn boot<'a, T: Traps, H: Host>(
         all_ready: false,
         swap: None,
         retired: None,
+        chronicle: Chronicle::default(),
     };
+    supervisor.begin_own_age();
     supervisor.own_wires().map_err(|refusal| refusal.to_string())?;
     supervisor.start_all()?;
     supervisor.tell_strangers(command_line);
@@ -120,9 +123,13 @@ fn configure<'a, T: Traps>(kernel: &Kernel<T>, system: &'a System) -> Result<(),
             .map_err(|refused| Refusal::Kernel("a port", refused))?;
     }
     for (number, window) in (0u16..).zip(&system.windows) {
+        let is_domain0s = |port: &ipc::system::Port| {
+            port.slot == window.slot && port.target == PortTarget::Domain0
+        };
+        let peer = if system.ports.iter().any(is_domain0s) { 0 } else { NO_PEER };
         kernel
             .control
-            .window_configure(number, window.slot, window.references, NO_PEER)
+            .window_configure(number, window.slot, window.references, peer)
             .map_err(|refused| Refusal::Kernel("a window", refused))?;
     }
     Ok(())
@@ -133,6 +140,7 @@ fn places<T: Traps>(kernel: &Kernel<T>, system: &System, command_line: &str) -> 
     let place = |slot: &ipc::system::Slot| Place {
         state: State::Down { until: 0 },
         starts: 0,
+        since: 0,
         events: Events::default(),
         backoff: Backoff::default(),
         peer: None,
@@ -166,6 +174,13 @@ fn clients(system: &System) -> Vec<Option<u16>> {
 }
 
 impl<T: Traps, H: Host> Supervisor<'_, T, H> {
+    fn begin_own_age(&mut self) {
+        let now = self.host.now();
+        if let Some(own) = self.place_mut(0) {
+            own.since = now;
+        }
+    }
+
     /// Gives the supervisor its own shared memory and handles, and opens its log.
     fn own_wires(&mut self) -> Result<(), Refusal<'static>> {
         let Some(own) = self.system.slots.first() else { return Ok(()) };

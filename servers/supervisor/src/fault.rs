@@ -126,6 +126,7 @@ mod tests {
             offset: 0,
             bytes: symbols.len() as u64,
             sha256: [0; 32],
+            version: String::new(),
             entry: 0,
             segments: vec![Segment {
                 rights: Rights::Execute,

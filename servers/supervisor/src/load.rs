@@ -70,6 +70,11 @@ struct Private {
 }
 
 impl<'a> Plan<'a> {
+    /// Where the stack begins in the private region, in pages.
+    pub(crate) fn stack_page(&self) -> u32 {
+        self.private(&[]).stack
+    }
+
     fn segments(&self) -> &'a [Segment] {
         let image = self.system.images.get(usize::from(self.program));
         image.map_or(&[], |image| image.segments.as_slice())

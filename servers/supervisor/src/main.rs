@@ -11,7 +11,7 @@ use rt::log::Line;
 use shared::Memory;
 
 ipc::wiring! {
-    serves { 0 => ipc::supervisor, 1 => ipc::status, 2 => ipc::operator }
+    serves { 0 => ipc::supervisor, 1 => ipc::status, 2 => ipc::operator, 3 => ipc::history }
     clients 256;
     needs { log: ipc::log optional }
     stack 16;

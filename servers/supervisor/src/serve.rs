@@ -4,11 +4,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use abi::kernel::control::{OBJECT_KINDS, PortKind, Shutdown, ThreadState};
+use abi::layout::STACK_END;
 use abi::{Answer, Badge, Caller, Traps};
-use ipc::operator::{self, Outcome, Reason};
+use ipc::history;
+use ipc::operator::{self, Outcome, Reason, Way};
 use ipc::status::{self, SlotStatus, Snapshot};
 use ipc::supervisor::{self, EventKind};
 use ipc::system::PortTarget;
+use shared::Memory;
 
 use crate::ending::Ending;
 use crate::host::Host;
@@ -73,21 +76,14 @@ impl<T: Traps, H: Host> supervisor::Server for Supervisor<'_, T, H> {
 impl<T: Traps, H: Host> status::Server for Supervisor<'_, T, H> {
     fn snapshot(&mut self, from: Badge) -> Result<u32, status::Error> {
         let snapshot = self.state_of_all();
-        let own = self.system.slots.first().ok_or(status::Error::TooLarge)?;
-        let wire = own.wires.get(usize::from(own.needs) + usize::from(from.client()));
-        let wire = wire.ok_or(status::Error::TooLarge)?;
-        let memory = self.host.shared(wire.down, wire.down_pages);
+        let memory = self.shared_with(from).ok_or(status::Error::TooLarge)?;
         snapshot.write(memory).ok_or(status::Error::TooLarge)
     }
 }
 
 impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
     fn restart(&mut self, _: Badge, slot: u16) -> Result<(), operator::Error> {
-        if slot == 0 {
-            return Err(operator::Error::Supervisor);
-        }
-        let place = self.place_mut(slot).ok_or(operator::Error::NoSuchSlot)?;
-        place.backoff.forget();
+        self.operable(slot)?.backoff.forget();
         self.tell(slot, format_args!("is started again, as the operator asks"));
         self.stop(slot);
         let now = self.host.now();
@@ -119,6 +115,38 @@ impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
         Ok((built, quiesced, adopted, committed, proved))
     }
 
+    fn stop(&mut self, _: Badge, slot: u16) -> Result<(), operator::Error> {
+        self.operable(slot)?;
+        self.tell(slot, format_args!("is stopped, as the operator asks"));
+        self.stop(slot);
+        self.switch_off(slot);
+        Ok(())
+    }
+
+    fn start(&mut self, _: Badge, slot: u16) -> Result<(), operator::Error> {
+        if self.operable(slot)?.loaded().is_some() {
+            return Err(operator::Error::Runs);
+        }
+        self.tell(slot, format_args!("is started, as the operator asks"));
+        let now = self.host.now();
+        self.start_again(slot, now);
+        Ok(())
+    }
+
+    fn kill(&mut self, _: Badge, slot: u16, way: Way) -> Result<(), operator::Error> {
+        let Some(loaded) = self.operable(slot)?.loaded() else { return Ok(()) };
+        // Only one that was stopped has registers to look at.
+        let _ = self.kernel.control.thread_stop(loaded.server);
+        if way == Way::Null {
+            return self.lead_astray(loaded.server);
+        }
+        let now = self.host.now();
+        self.remember(slot, String::from("killed by the operator"), now);
+        self.tell(slot, format_args!("is killed, as the operator asks"));
+        self.died(slot, now);
+        Ok(())
+    }
+
     fn shutdown(&mut self, from: Badge, reason: Shutdown) -> Result<(), operator::Error> {
         let what = match reason {
             Shutdown::Poweroff => "powers off",
@@ -134,7 +162,41 @@ impl<T: Traps, H: Host> operator::Server for Supervisor<'_, T, H> {
     }
 }
 
+impl<T: Traps, H: Host> history::Server for Supervisor<'_, T, H> {
+    fn events(&mut self, client: Badge, from: u64) -> Result<u32, history::Error> {
+        let memory = self.shared_with(client).ok_or(history::Error::TooLarge)?;
+        history::write(self.chronicle.events(from), memory).ok_or(history::Error::TooLarge)
+    }
+
+    fn deaths(&mut self, client: Badge, from: u64) -> Result<u32, history::Error> {
+        let memory = self.shared_with(client).ok_or(history::Error::TooLarge)?;
+        history::write(self.chronicle.deaths(from), memory).ok_or(history::Error::TooLarge)
+    }
+}
+
 impl<T: Traps, H: Host> Supervisor<'_, T, H> {
+    /// The memory that a client reads.
+    fn shared_with(&self, client: Badge) -> Option<Memory> {
+        let own = self.system.slots.first()?;
+        let wire = own.wires.get(usize::from(own.needs) + usize::from(client.client()))?;
+        Some(self.host.shared(wire.down, wire.down_pages))
+    }
+
+    /// A slot that the operator may do something to.
+    fn operable(&mut self, slot: u16) -> Result<&mut Place, operator::Error> {
+        if slot == 0 {
+            return Err(operator::Error::Supervisor);
+        }
+        self.place_mut(slot).ok_or(operator::Error::NoSuchSlot)
+    }
+
+    /// Lets a server that was stopped go on at address 0.
+    fn lead_astray(&self, server: u16) -> Result<(), operator::Error> {
+        let control = &self.kernel.control;
+        let stack = control.thread_registers(server, 0).map_or(STACK_END, |registers| registers.1);
+        control.thread_start(server, 0, stack, 0).map_err(|_| operator::Error::NoSuchSlot)
+    }
+
     /// The slot behind a badge, if this incarnation of it runs.
     fn caller(&self, badge: Badge) -> Option<u16> {
         let slot = self.client_slot(badge)?;
@@ -199,6 +261,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         Snapshot {
             system: self.system.name.clone(),
             uptime: self.host.now().saturating_sub(entry),
+            entry,
             xen: ((version >> 16) as u16, version as u16),
             domain: domain as u16,
             vcpus: vcpus as u16,
@@ -212,9 +275,10 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         }
     }
 
-    fn state_of(&self, number: u16) -> Option<SlotStatus> {
+    fn state_of(&mut self, number: u16) -> Option<SlotStatus> {
         let slot = self.system.slots.get(usize::from(number))?;
-        let place = self.place(number)?;
+        let place = self.places.get(usize::from(number))?;
+        let image = self.system.images.get(usize::from(place.program));
         let server = if number == 0 { Some(0) } else { place.loaded().map(|l| l.server) };
         let usage = server.and_then(|server| self.kernel.control.server_usage(server).ok());
         let (state, cpu, calls, served, pages) =
@@ -235,6 +299,10 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             served,
             paid,
             granted,
+            age: server.map_or(0, |_| self.host.now().saturating_sub(place.since)),
+            image: image.map_or_else(String::new, |image| image.name.clone()),
+            version: image.map_or_else(String::new, |image| image.version.clone()),
+            build: image.and_then(|image| image.sha256.first_chunk().copied()).unwrap_or_default(),
             held,
         })
     }

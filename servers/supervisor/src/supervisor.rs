@@ -3,7 +3,7 @@
 //! Invariant: a slot is `Off`, `Down` until a time, or `Up` with a server; the kernel's state of the slot is the same. A wire's
 //! badge has the incarnation of its client, and the server of that wire is told of each incarnation's beginning and end.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Arguments;
 
@@ -13,9 +13,10 @@ use abi::token::Kind;
 use abi::trap::{BIT_CONTROL, BIT_TIMER};
 use abi::{Answer, Badge, Call, Event, Handle, Message, Traps};
 use ipc::operator::Reason;
-use ipc::system::{PortTarget, Restart, System};
+use ipc::system::{Restart, System};
 
 use crate::backoff::{Backoff, LIMIT, WINDOW};
+use crate::chronicle::Chronicle;
 use crate::ending::Ending;
 use crate::events::Events;
 use crate::fault::Fault;
@@ -42,6 +43,8 @@ pub(crate) struct Place {
     pub(crate) state: State,
     /// How often it was started.
     pub(crate) starts: u32,
+    /// When it was started last.
+    pub(crate) since: u64,
     pub(crate) events: Events,
     pub(crate) backoff: Backoff,
     /// The peer domain of its ports and windows.
@@ -93,6 +96,7 @@ pub struct Supervisor<'a, T, H> {
     pub(crate) swap: Option<Swap>,
     /// The old server of the last one.
     pub(crate) retired: Option<Retired>,
+    pub(crate) chronicle: Chronicle,
 }
 
 impl<T: Traps, H: Host> Supervisor<'_, T, H> {
@@ -127,6 +131,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             ipc::supervisor::CHANNEL => ipc::supervisor::dispatch(self, call),
             ipc::status::CHANNEL => ipc::status::dispatch(self, call),
             ipc::operator::CHANNEL => ipc::operator::dispatch(self, call),
+            ipc::history::CHANNEL => ipc::history::dispatch(self, call),
             _ => Some(Answer::protocol_error(call.token, abi::interface::UNKNOWN_METHOD)),
         }
     }
@@ -167,7 +172,9 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         let number = self.place(slot).map_or(0, |place| usize::from(place.program));
         let image = self.system.images.get(number);
         let told = fault.within(self.image, image);
-        self.tell(slot, format_args!("faulted: {told}"));
+        let reason = told.to_string();
+        self.remember(slot, reason.clone(), now);
+        self.tell(slot, format_args!("faulted: {reason}"));
         self.died(slot, now);
     }
 
@@ -244,8 +251,10 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             let _ = self.kernel.control.slot_state(slot, SlotState::Down);
             return Err(refused);
         }
+        let since = self.host.now();
         if let Some(place) = self.place_mut(slot) {
             place.state = State::Up { loaded, is_ready: false };
+            place.since = since;
         }
         self.announce(slot);
         Ok(())
@@ -329,7 +338,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     /// closed, nobody could open them again.
     pub(crate) fn reset_devices(&self, slot: u16) {
         for (number, port) in (0u16..).zip(&self.system.ports) {
-            if port.slot == slot && port.target == PortTarget::Peer {
+            if port.slot == slot && port.target.is_bound_by_peer() {
                 let _ = self.kernel.control.port_reset(number);
             }
         }
@@ -340,7 +349,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         }
     }
 
-    fn switch_off(&mut self, slot: u16) {
+    pub(crate) fn switch_off(&mut self, slot: u16) {
         let _ = self.kernel.control.slot_state(slot, SlotState::Off);
         if let Some(place) = self.place_mut(slot) {
             place.state = State::Off;
@@ -355,12 +364,14 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     pub(crate) fn tell(&mut self, slot: u16, line: Arguments<'_>) {
         let is_read = self.log != Some(slot) && self.log_is_read();
         let name = self.system.slots.get(usize::from(slot)).map_or("", |slot| &slot.name);
+        self.chronicle.note(self.host.now(), name, line);
         say(&mut self.host, is_read, format_args!("{name} {line}"));
     }
 
     /// A line about no slot.
     pub(crate) fn tell_all(&mut self, line: Arguments<'_>) {
         let is_read = self.log_is_read();
+        self.chronicle.note(self.host.now(), "", line);
         say(&mut self.host, is_read, line);
     }
 

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let packed = match pack::pack(&arguments.manifest, &arguments.servers, &arguments.kernel) {
+    let packed = match pack::pack(&arguments.manifest, &arguments.servers, &arguments.kernel, "") {
         Ok(packed) => packed,
         Err(report) => {
             eprintln!("{report}");

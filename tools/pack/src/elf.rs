@@ -69,6 +69,13 @@ pub struct End {
     pub methods: Vec<Method>,
 }
 
+impl End {
+    /// Whether it is memory of the server's own, which no slot serves.
+    pub fn is_own(&self) -> bool {
+        self.interface == ipc::vchan::NAME
+    }
+}
+
 /// A server's ELF.
 #[derive(Debug, Clone)]
 pub struct Elf {

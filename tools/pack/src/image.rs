@@ -32,7 +32,7 @@ fn lay_out(plan: &Plan<'_>, table_pages: u64) -> (System, Vec<Vec<u8>>) {
     let mut images = Vec::new();
     let mut bodies = Vec::new();
     for (name, elf) in &plan.images {
-        let (image, body) = place(name, elf, at);
+        let (image, body) = place((name, plan.version), elf, at);
         at += body.len() as u64;
         images.push(image);
         bodies.push(body);
@@ -48,8 +48,13 @@ fn lay_out(plan: &Plan<'_>, table_pages: u64) -> (System, Vec<Vec<u8>>) {
     (system, bodies)
 }
 
+/// The SHA-256 by which a system knows the image of a server.
+pub fn digest(elf: &Elf) -> [u8; 32] {
+    place(("", ""), elf, 0).0.sha256
+}
+
 /// An image's record and its bytes: its segments from page boundaries on, then its symbols.
-fn place(name: &str, elf: &Elf, offset: u64) -> (Image, Vec<u8>) {
+fn place((name, version): (&str, &str), elf: &Elf, offset: u64) -> (Image, Vec<u8>) {
     let mut body = Vec::new();
     let mut segments = Vec::new();
     for segment in &elf.segments {
@@ -78,6 +83,7 @@ fn place(name: &str, elf: &Elf, offset: u64) -> (Image, Vec<u8>) {
         offset,
         bytes: body.len() as u64,
         sha256: sha256(&body),
+        version: version.into(),
         entry: elf.entry,
         segments,
         symbols: (symbols_at, symbols.len() as u64),

@@ -54,11 +54,17 @@ pub struct Packed {
     pub warnings: Vec<Report>,
 }
 
-/// Packs the system that a manifest describes, from the kernel and the servers that were built.
+/// Packs the system that a manifest describes, from the kernel and the servers that were built; `version` is what the images
+/// are called by the system itself.
 ///
 /// # Errors
 /// Everything that is wrong with the system.
-pub fn pack(manifest: &Path, servers: &Path, kernel: &Path) -> Result<Packed, Report> {
+pub fn pack(
+    manifest: &Path,
+    servers: &Path,
+    kernel: &Path,
+    version: &str,
+) -> Result<Packed, Report> {
     let text = std::fs::read_to_string(manifest).map_err(|error| Report::file(manifest, &error))?;
     let name = manifest.display().to_string();
     let manifest = Manifest::parse(&name, &text)?;
@@ -66,7 +72,7 @@ pub fn pack(manifest: &Path, servers: &Path, kernel: &Path) -> Result<Packed, Re
     elf::check_kernel(&kernel)
         .map_err(|reason| manifest.report_name(&reason.what, &reason.help))?;
     let images = images(&manifest, servers)?;
-    let plan = plan::Plan::new(&manifest, &images)?;
+    let plan = plan::Plan::new(&manifest, &images, version)?;
     owners::records(&manifest, &plan.slots)?;
     let domain = memory::Domain::new(&kernel, manifest.memory_mib(), manifest.vcpus());
     let (image, pages) = image::write(&plan, domain);

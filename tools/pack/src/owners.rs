@@ -22,8 +22,9 @@ const RECORD: usize = start::MAX - COMMAND_LINE;
 pub fn check(manifest: &Manifest, slots: &[Filled<'_>]) -> Vec<Report> {
     let roots = slots.iter().filter_map(|slot| root_rule(manifest, slot.name, slot.elf));
     let classes = slots.iter().filter_map(|slot| class_rule(manifest, slot));
-    let rings =
-        ["store", "console"].into_iter().filter_map(|class| ring_rule(manifest, slots, class));
+    let rings = ["store", "console", ipc::vchan::NAME]
+        .into_iter()
+        .filter_map(|class| ring_rule(manifest, slots, class));
     let claims: Vec<Claim<'_>> = slots.iter().filter_map(claim).collect();
     let forms = claims.iter().filter_map(|claim| form_rule(manifest, claim));
     let owners = (0..claims.len()).filter_map(|at| owner_rule(manifest, &claims, at));
@@ -64,7 +65,7 @@ fn class_rule(manifest: &Manifest, slot: &Filled<'_>) -> Option<Report> {
     Some(manifest.at(given.span(), &what, &help))
 }
 
-/// The toolstack's rings, of which there is one each.
+/// The toolstack's rings and the directory of the vchan, of which there is one each.
 fn ring_rule(manifest: &Manifest, slots: &[Filled<'_>], class: &str) -> Option<Report> {
     let mut owners = slots.iter().filter(|slot| slot.drives(class));
     let (first, second) = (owners.next()?, owners.next()?);

@@ -30,6 +30,7 @@ pub fn plan<'a>(
     let images = numbered(filled, images);
     let plan = Plan {
         name: &manifest.name,
+        version: "",
         slots: filled
             .iter()
             .zip(spread::assign(manifest, filled, wires))
@@ -46,6 +47,7 @@ pub fn plan<'a>(
     let mut placer = Placer { filled, plan, free: vec![WIRES; filled.len()] };
     placer.wire_supervisor();
     wires.iter().for_each(|wire| placer.join(wire));
+    placer.add_own_memory();
     placer.add_devices();
     placer.add_managers();
     wires.iter().for_each(|wire| placer.name_client(wire));
@@ -195,6 +197,23 @@ impl Placer<'_, '_> {
         }
     }
 
+    /// Memory that a slot shares with another domain alone.
+    fn add_own_memory(&mut self) {
+        for (at, slot) in self.filled.iter().enumerate() {
+            for need in slot.elf.needs.iter().filter(|need| need.is_own()) {
+                let pages = need.shape.up;
+                let region = self.plan.regions.len() as u16;
+                self.plan.regions.push(Region { pages, grantable: need.shape.grantable });
+                let up = self.map(region, pages, at, true);
+                let noted = self.plan.slots.get_mut(at).map(|slot| &mut slot.wires);
+                if let Some(noted) = noted.and_then(|wires| wires.get_mut(usize::from(need.index)))
+                {
+                    *noted = WireMemory { up, up_pages: pages, ..WireMemory::default() };
+                }
+            }
+        }
+    }
+
     /// A region that one slot writes and another reads; where it lies for each of them, 0 if it has no pages.
     fn region(&mut self, pages: u32, grantable: bool, writer: usize, reader: usize) -> (u64, u64) {
         if pages == 0 {
@@ -220,7 +239,7 @@ impl Placer<'_, '_> {
     fn add_devices(&mut self) {
         for (at, slot) in self.filled.iter().enumerate() {
             for (index, kind) in (0u16..).zip(&slot.elf.ports) {
-                self.add_port(at, index, *kind);
+                self.add_port(at, index, *kind, slot.drives(ipc::vchan::NAME));
             }
             for (index, references) in (0u16..).zip(&slot.elf.windows) {
                 self.add_window(at, index, *references);
@@ -245,8 +264,9 @@ impl Placer<'_, '_> {
         }
     }
 
-    fn add_port(&mut self, slot: usize, index: u16, kind: PortKind) {
+    fn add_port(&mut self, slot: usize, index: u16, kind: PortKind, is_vchan: bool) {
         let target = match kind {
+            PortKind::Peer if is_vchan => PortTarget::Domain0,
             PortKind::Peer => PortTarget::Peer,
             PortKind::Store => PortTarget::Store,
             PortKind::Console => PortTarget::Console,
@@ -272,7 +292,11 @@ impl Placer<'_, '_> {
             "xenstore" => {
                 let given = client.server.device.as_ref().map(|device| device.get_ref().as_str());
                 let device = given.or(client.elf.device.as_deref());
-                let prefix = device.map(|device| format!(" device/{device}")).unwrap_or_default();
+                let prefix = match device {
+                    Some(ipc::vchan::NAME) => format!(" {}", ipc::vchan::DIRECTORY),
+                    Some(device) => format!(" device/{device}"),
+                    None => String::new(),
+                };
                 format!("client.{}={}{prefix}\n", wire.number, client.name)
             }
             _ => return,

@@ -17,6 +17,8 @@ use crate::{alternates, calls, managers, owners, place, quota, rules, wires};
 pub struct Plan<'a> {
     /// The system's name.
     pub name: &'a str,
+    /// What the images were built from.
+    pub version: &'a str,
     /// The images, by number.
     pub images: Vec<(&'a str, &'a Elf)>,
     /// The slots.
@@ -63,7 +65,11 @@ impl<'a> Plan<'a> {
     ///
     /// # Errors
     /// All rules that the system breaks.
-    pub fn new(manifest: &'a Manifest, images: &'a BTreeMap<String, Elf>) -> Result<Self, Report> {
+    pub fn new(
+        manifest: &'a Manifest,
+        images: &'a BTreeMap<String, Elf>,
+        version: &'a str,
+    ) -> Result<Self, Report> {
         let filled = manifest.servers.iter().filter_map(|(name, server)| {
             Some(Filled { name, server, elf: images.get(server.image(name))? })
         });
@@ -77,7 +83,10 @@ impl<'a> Plan<'a> {
         errors.extend(calls::check(manifest, &slots, &wires));
         match Report::all(errors) {
             Some(report) => Err(report),
-            None => Ok(quota::limit(place::plan(manifest, &slots, &wires, images))),
+            None => {
+                let plan = place::plan(manifest, &slots, &wires, images);
+                Ok(Self { version, ..quota::limit(plan) })
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ pub fn find<'a>(manifest: &'a Manifest, slots: &[Filled<'a>]) -> (Vec<Wire<'a>>,
     let (mut wires, mut errors) = (Vec::new(), Vec::new());
     for (client, slot) in slots.iter().enumerate() {
         errors.extend(finder.strangers(slot));
-        for need in &slot.elf.needs {
+        for need in slot.elf.needs.iter().filter(|need| !need.is_own()) {
             match finder.wire(client, slot, need) {
                 Ok(wire) => wires.extend(wire),
                 Err(report) => errors.push(report),
@@ -66,7 +66,13 @@ struct Finder<'s, 'a> {
 impl<'a> Finder<'_, 'a> {
     /// Wires to needs that the image does not have.
     fn strangers(&self, slot: &Filled<'a>) -> Vec<Report> {
-        let names: Vec<&str> = slot.elf.needs.iter().map(|end| end.name.as_str()).collect();
+        let names: Vec<&str> = slot
+            .elf
+            .needs
+            .iter()
+            .filter(|end| !end.is_own())
+            .map(|end| end.name.as_str())
+            .collect();
         let keys = slot.server.wires.keys();
         let strangers = keys.filter(|key| !names.contains(&key.get_ref().as_str()));
         let report = |key: &toml::Spanned<String>| {

@@ -35,7 +35,12 @@ impl Images {
     fn pack(&self, manifest: &Path) -> Result<pack::Packed, pack::Report> {
         let text = std::fs::read_to_string(manifest).unwrap();
         let kind = text.lines().next().and_then(|line| line.strip_prefix("# kernel: "));
-        pack::pack(manifest, &self.0, &self.0.join(format!("kernel.{}", kind.unwrap_or("good"))))
+        pack::pack(
+            manifest,
+            &self.0,
+            &self.0.join(format!("kernel.{}", kind.unwrap_or("good"))),
+            "v0",
+        )
     }
 }
 

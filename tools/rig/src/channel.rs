@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::dom0::{Dom0, Output, Stream};
+use crate::dom0::{Dom0, Output, Pipe, Stream};
 use crate::error::Context;
 use crate::{Error, Monitor, Result, disk, run, tool};
 
@@ -159,6 +159,13 @@ impl Dom0 for Channel {
         }))
     }
 
+    fn pipe(&self, command: &str) -> Result<Pipe> {
+        let stream = self.ask(&format!("pipe {}", base64(command.as_bytes())), SILENCE)?;
+        stream.set_read_timeout(None).map_err(|error| self.io(&error))?;
+        let other = stream.try_clone().map_err(|error| self.io(&error))?;
+        Ok(Pipe { input: Box::new(Hangup(stream)), output: Box::new(other) })
+    }
+
     /// Plugs the image into the running machine: nothing is copied, however large it is.
     fn attach(&self, image: &Path, writable: bool) -> Result<String> {
         let image = image.canonicalize().context("find", image)?;
@@ -178,6 +185,25 @@ impl Dom0 for Channel {
     fn hypervisor_log(&self) -> Result<String> {
         let log = self.run.join("xen.log");
         Ok(String::from_utf8_lossy(&std::fs::read(&log).context("read", log)?).into_owned())
+    }
+}
+
+/// The writing half of a connection, which ends with its value.
+struct Hangup(TcpStream);
+
+impl Write for Hangup {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Drop for Hangup {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(Shutdown::Both);
     }
 }
 

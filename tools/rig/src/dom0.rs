@@ -56,6 +56,13 @@ pub trait Dom0: Send + Sync {
     /// [`Error::Channel`].
     fn follow(&self, command: &str) -> Result<Stream>;
 
+    /// Starts a command that is written to and read from while it runs; its input ends when that end of the pipe is dropped, and
+    /// it is left to itself then.
+    ///
+    /// # Errors
+    /// [`Error::Channel`].
+    fn pipe(&self, command: &str) -> Result<Pipe>;
+
     /// Makes a disk image of this machine usable in dom0, and gives the path for a disk of a domain.
     ///
     /// # Errors
@@ -114,6 +121,14 @@ impl dyn Dom0 + '_ {
         let mut into = std::fs::File::create(file).context("create", file)?;
         self.read(path, &mut into)
     }
+}
+
+/// Both ends of a running command. What follows its output, when it has ended, is no part of it.
+pub struct Pipe {
+    /// What it reads.
+    pub input: Box<dyn Write + Send>,
+    /// What it prints.
+    pub output: Box<dyn Read + Send>,
 }
 
 /// The output of a running command.

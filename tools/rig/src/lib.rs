@@ -40,7 +40,7 @@ pub use cache::Cache;
 pub use channel::Channel;
 pub use command::Machine;
 pub use cpio::Archive;
-pub use dom0::{Dom0, Output, Stop, Stream};
+pub use dom0::{Dom0, Output, Pipe, Stop, Stream};
 pub use error::{Error, Result};
 pub use instance::{Instance, WARM, boot};
 pub use lock::Lock;

@@ -6,11 +6,11 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::dom0::{Dom0, Output, Stream, quoted};
+use crate::dom0::{Dom0, Output, Pipe, Stream, quoted};
 use crate::error::Context;
 use crate::{Error, Result, hash};
 
@@ -173,6 +173,16 @@ impl Dom0 for Shell {
         }))
     }
 
+    fn pipe(&self, command: &str) -> Result<Pipe> {
+        let mut child = self.start(&format!("exec 2>/dev/null; {command}"), Stdio::piped())?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let (Some(input), Some(output)) = (input, output) else {
+            return Err(self.broken("no pipes".into()));
+        };
+        drop(child.stderr.take());
+        Ok(Pipe { input: Box::new(Held { input: Some(input), child }), output: Box::new(output) })
+    }
+
     fn attach(&self, image: &Path, _: bool) -> Result<String> {
         let image = image.canonicalize().context("find", image)?;
         if self.is_here {
@@ -189,6 +199,29 @@ impl Dom0 for Shell {
             return Ok(());
         }
         (self as &dyn Dom0).run(&format!("rm -f {}", quoted(path)), COPY).map(drop)
+    }
+}
+
+/// The input of a command, which has some time to end when it is dropped.
+struct Held {
+    input: Option<ChildStdin>,
+    child: Child,
+}
+
+impl Write for Held {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.input.as_mut().map_or(Ok(0), |input| input.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.input.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        end_soon(&mut self.child);
     }
 }
 

@@ -80,3 +80,13 @@ fn ssh_that_cannot_connect_is_told_apart_from_a_command_that_fails() {
     let error = dom0.exec("true", LIMIT).unwrap_err().to_string();
     assert!(error.contains("ssh://host") && error.contains("no route"), "{error}");
 }
+
+#[test]
+fn a_pipe_carries_bytes_both_ways_and_ends_with_its_input() {
+    let Pipe { mut input, mut output } = Shell::here().pipe("echo begun; cat; echo gone").unwrap();
+    input.write_all(b"a\x01b\0").unwrap();
+    drop(input);
+    let mut bytes = Vec::new();
+    output.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, b"begun\na\x01b\0gone\n");
+}

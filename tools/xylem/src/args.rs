@@ -2,10 +2,14 @@
 //!
 //! Invariant: every command has an example in its help. It decides nothing.
 
+mod live;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rig::Target;
+
+pub use live::{Act, Crash, Events, In, Kill, Log, Ps, Top, Way};
 
 /// Builds, packs, runs and watches systems of isolated servers.
 #[derive(Debug, Parser)]
@@ -35,9 +39,37 @@ pub enum Command {
     /// Begins a server or a system, ready to run.
     #[command(subcommand)]
     New(New),
-    /// Ends a domain.
-    #[command(after_help = "Example:\n  cargo xylem stop web")]
+    /// Ends a domain, or a server of a running domain for good.
+    #[command(after_help = "Examples:\n  cargo xylem stop web\n  cargo xylem stop httpd --in web")]
     Stop(Stop),
+    /// Tells the servers of a running domain, and what they use.
+    #[command(after_help = "Examples:\n  cargo xylem ps\n  cargo xylem ps --in web --json")]
+    Ps(Ps),
+    /// Shows the servers of a running domain, again and again; `q` ends it.
+    #[command(after_help = "Example:\n  cargo xylem top --in web")]
+    Top(Top),
+    /// Tells the last lines of a running domain's log, all or those of a server.
+    #[command(
+        after_help = "Examples:\n  cargo xylem log -n 50\n  cargo xylem log -f httpd --in web"
+    )]
+    Log(Log),
+    /// Tells what happened in a running domain: servers that died, were started, were stopped.
+    #[command(after_help = "Example:\n  cargo xylem events --in web")]
+    Events(Events),
+    /// Ends a server of a running domain and starts it again.
+    #[command(after_help = "Example:\n  cargo xylem restart httpd --in web")]
+    Restart(Act),
+    /// Starts a server of a running domain that was stopped.
+    #[command(after_help = "Example:\n  cargo xylem start httpd --in web")]
+    Start(Act),
+    /// Ends a server of a running domain as a fault would.
+    #[command(
+        after_help = "Examples:\n  cargo xylem kill httpd --in web\n  cargo xylem kill --with null httpd"
+    )]
+    Kill(Kill),
+    /// Tells why servers of a running domain died, and where in their sources.
+    #[command(after_help = "Examples:\n  cargo xylem crash\n  cargo xylem crash 3 --in web --json")]
+    Crash(Crash),
     /// Follows the console of a running domain; what is typed goes to it.
     #[command(after_help = "Example:\n  cargo xylem console web")]
     Console(Console),
@@ -164,11 +196,11 @@ pub enum New {
 /// `stop`.
 #[derive(Debug, Args)]
 pub struct Stop {
-    /// The domain's name.
+    /// The domain's name; with --in, the server's.
     pub name: String,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub on: On,
+    pub place: In,
 }
 
 /// `test`.

@@ -108,6 +108,70 @@ pub enum Failure {
         /// What there is.
         domains: Vec<String>,
     },
+    /// Several domains, or none.
+    #[error("{}", which(dom0, domains))]
+    WhichDomain {
+        /// Where.
+        dom0: String,
+        /// What there is.
+        domains: Vec<String>,
+    },
+    /// The domain offers no link.
+    #[error(
+        "the domain {name} has no server `manage`: add `[servers.manage]` to its manifest, as boot/systems/web.toml has it, and `keeper = \"manage\"` to the wires of its log; if it has one, look at it with `cargo xylem console {name}`"
+    )]
+    NoLink {
+        /// The domain.
+        name: String,
+    },
+    /// Domain 0 has no program for a link.
+    #[error(
+        "dom0 ({dom0}) has no `vchan-socket-proxy`: install the package that has it (Debian: xen-utils), or put it into the PATH of root"
+    )]
+    NoProxy {
+        /// Where.
+        dom0: String,
+    },
+    /// The link was not answered.
+    #[error(
+        "the server `manage` of {name} does not answer: it serves one operator at a time, and may have another; `cargo xylem console {name}` reaches the domain without it"
+    )]
+    Silent {
+        /// The domain.
+        name: String,
+    },
+    /// The link ended in the middle.
+    #[error(
+        "the link to {name} ended: its server `manage` was started again, or the domain is gone; try again"
+    )]
+    LinkEnded {
+        /// The domain.
+        name: String,
+    },
+    /// The domain speaks another version.
+    #[error(
+        "{name} was built from other sources: its `manage` speaks version {protocol} of the protocol; use the tools that it was built with, or run it anew"
+    )]
+    OtherProtocol {
+        /// The domain.
+        name: String,
+        /// Its version.
+        protocol: u16,
+    },
+    /// The domain did not do it.
+    #[error("{name} refused: {}", refusal_text(refusal))]
+    Refused {
+        /// The domain.
+        name: String,
+        /// Why.
+        refusal: ipc::manage::Refusal,
+    },
+    /// There is nothing like that.
+    #[error("{what}")]
+    Nothing {
+        /// What there is not.
+        what: String,
+    },
     /// A guest or a tool that is measured said what nobody understands.
     #[error("{what} of {who} is not what the bench reads; it is: {text}")]
     Strange {
@@ -126,6 +190,43 @@ pub enum Failure {
         /// The reason.
         reason: String,
     },
+}
+
+impl Failure {
+    /// The status of the command: 3 if there is no such domain, 4 if the link to it cannot be had, 5 if the domain refused.
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::NoDomain { .. } | Self::WhichDomain { .. } => 3,
+            Self::NoLink { .. }
+            | Self::NoProxy { .. }
+            | Self::Silent { .. }
+            | Self::LinkEnded { .. }
+            | Self::OtherProtocol { .. } => 4,
+            Self::Refused { .. } | Self::Nothing { .. } => 5,
+            _ => 1,
+        }
+    }
+}
+
+fn which(dom0: &str, domains: &[String]) -> String {
+    if domains.is_empty() {
+        format!("no domain runs in dom0 ({dom0}): `cargo xylem run web --detach` starts one")
+    } else {
+        format!("say which domain with --in: there are {}", list(domains))
+    }
+}
+
+/// Why a domain refused, and what to do.
+const fn refusal_text(refusal: &ipc::manage::Refusal) -> &'static str {
+    use ipc::manage::Refusal;
+    match refusal {
+        Refusal::Unknown => "it does not know that; it was built from older sources",
+        Refusal::NoSuchServer => "it has no server of that name; `cargo xylem ps` lists them",
+        Refusal::NotAllowed => "that server cannot be treated so",
+        Refusal::NoAnswer => "its supervisor gave no answer",
+        Refusal::TooLong => "the answer is too long for the link",
+        Refusal::Runs => "that server runs already",
+    }
 }
 
 fn list(names: &[String]) -> String {

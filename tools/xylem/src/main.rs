@@ -10,6 +10,8 @@ mod check;
 mod code;
 mod failure;
 mod files;
+mod link;
+mod live;
 mod new;
 mod paint;
 mod place;
@@ -24,6 +26,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::Parser;
+use ipc::manage::Action;
 
 use args::{Cli, Command};
 use failure::Failure;
@@ -36,6 +39,14 @@ fn main() -> ExitCode {
         Command::Pack(args) => check::pack(args),
         Command::New(args) => new::new(args),
         Command::Stop(args) => stop::stop(args),
+        Command::Ps(args) => live::ps(args),
+        Command::Top(args) => live::top(args),
+        Command::Log(args) => live::log(args),
+        Command::Events(args) => live::events(args),
+        Command::Restart(args) => live::act(&args.place, &args.server, Action::Restart),
+        Command::Start(args) => live::act(&args.place, &args.server, Action::Start),
+        Command::Kill(args) => live::kill(args),
+        Command::Crash(args) => live::crash(args),
         Command::Console(args) => stop::console(args),
         Command::Test(args) => test::test(args),
         Command::Bench(args) => bench::bench(args),
@@ -48,7 +59,7 @@ fn main() -> ExitCode {
             // The packer's words begin so by themselves.
             let text = error.to_string();
             eprintln!("error: {}", text.strip_prefix("error: ").unwrap_or(&text));
-            ExitCode::FAILURE
+            ExitCode::from(error.code())
         }
     }
 }

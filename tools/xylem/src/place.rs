@@ -153,13 +153,21 @@ impl Place {
     /// # Errors
     /// [`Failure::NoDomain`] with the names of those that do.
     pub fn domain(&self, name: &str) -> Result<Domain<'_>> {
-        let domain = Domain::named(self.dom0(), name)?;
-        match domain.id()? {
-            Some(_) => Ok(domain),
-            None => {
-                let domains = rig::domain::names(self.dom0())?;
-                Err(Failure::NoDomain { name: name.into(), dom0: self.dom0().name(), domains })
-            }
+        domain(self.dom0(), name)
+    }
+}
+
+/// A domain that runs in a dom0.
+///
+/// # Errors
+/// [`Failure::NoDomain`] with the names of those that do.
+pub fn domain<'a>(dom0: &'a dyn Dom0, name: &str) -> Result<Domain<'a>> {
+    let domain = Domain::named(dom0, name)?;
+    match domain.id()? {
+        Some(_) => Ok(domain),
+        None => {
+            let domains = rig::domain::names(dom0)?;
+            Err(Failure::NoDomain { name: name.into(), dom0: dom0.name(), domains })
         }
     }
 }

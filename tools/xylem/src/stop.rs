@@ -5,19 +5,24 @@
 use std::io::BufRead;
 use std::process::ExitCode;
 
+use ipc::manage::Action;
 use rig::domain::Domain;
 
 use crate::args::{Console, Stop};
 use crate::failure::Result;
+use crate::live;
 use crate::place::{Note, Place};
 use crate::watch::{Outcome, Watch};
 
-/// Ends a domain.
+/// Ends a domain, or a server of one.
 ///
 /// # Errors
 /// [`crate::failure::Failure::NoDomain`] and those of the way to dom0.
 pub fn stop(args: &Stop) -> Result<ExitCode> {
-    let mut place = Place::open_running(&args.on.target)?;
+    if args.place.domain.is_some() {
+        return live::act(&args.place, &args.name, Action::Stop);
+    }
+    let mut place = Place::open_running(&args.place.on.target)?;
     place.domain(&args.name)?;
     end(&mut place, &args.name)?;
     eprintln!("{} has ended", args.name);

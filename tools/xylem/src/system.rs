@@ -202,8 +202,20 @@ fn build_all(images: &[&str], is_verbose: bool, progress: &dyn Progress) -> Resu
 
 fn packed(manifest: &Path) -> Result<pack::Packed> {
     let kernel = output(KERNEL_TARGET, "kernel");
-    pack::pack(manifest, &output(SERVER_TARGET, ""), &kernel)
+    pack::pack(manifest, &output(SERVER_TARGET, ""), &kernel, &version())
         .map_err(|report| Failure::Manifest { text: report.to_string() })
+}
+
+/// What the sources are called: by git if they are its, else by the workspace's version.
+fn version() -> String {
+    let words = ["describe", "--tags", "--always", "--dirty"];
+    let said = Command::new("git").arg("-C").arg(root()).args(words).stderr(Stdio::null()).output();
+    let text = said.ok().filter(|said| said.status.success()).map(|said| said.stdout);
+    let text = text.and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
+    match text.trim() {
+        "" => env!("CARGO_PKG_VERSION").into(),
+        described => described.chars().take(40).collect(),
+    }
 }
 
 /// Takes what was built and packed before.
@@ -224,7 +236,35 @@ fn pack(manifest: &Path, name: &str) -> Result<PathBuf> {
     std::fs::create_dir_all(&folder).context("create", &folder)?;
     let image = folder.join(format!("{name}.img"));
     replace(&image, &packed.image)?;
+    keep_programs(&packed)?;
     Ok(image)
+}
+
+/// Keeps the programs that went into a system, as they were built, by the digests under which the system knows them.
+fn keep_programs(packed: &pack::Packed) -> Result<()> {
+    let folder = programs();
+    std::fs::create_dir_all(&folder).context("create", &folder)?;
+    for image in &packed.system.images {
+        let kept = folder.join(program(&image.name, &image.sha256));
+        if !kept.is_file() {
+            let built = output(SERVER_TARGET, &image.name);
+            let part = kept.with_extension(format!("part-{}", std::process::id()));
+            std::fs::copy(&built, &part).context("copy", &built)?;
+            std::fs::rename(&part, &kept).context("move", &part)?;
+        }
+    }
+    Ok(())
+}
+
+/// The folder of the programs that were packed.
+pub fn programs() -> PathBuf {
+    output(SERVER_TARGET, "").with_file_name("systems").join("programs")
+}
+
+/// The name of a kept program.
+pub fn program(name: &str, digest: &[u8; 32]) -> String {
+    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{name}-{hex}.elf")
 }
 
 /// Writes a file whose old version others may have open: it is replaced, not rewritten.

@@ -78,11 +78,16 @@ impl status::Server for Mirror {
             served: 6,
             paid: 0,
             granted: 0,
+            age: 0,
+            image: "".into(),
+            version: "".into(),
+            build: [0; 4],
             held: Default::default(),
         };
         let snapshot = Snapshot {
             system: "web".into(),
             uptime: now(),
+            entry: 0,
             xen: (4, 17),
             domain: 7,
             vcpus: 1,

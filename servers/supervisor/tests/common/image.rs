@@ -95,6 +95,7 @@ pub fn system(server: &[u8], offset: u64) -> System {
         offset,
         bytes,
         sha256,
+        version: "v1".into(),
         entry: 0x40_0010,
         segments,
         symbols: (0, 0),

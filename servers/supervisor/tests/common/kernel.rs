@@ -58,6 +58,8 @@ pub struct Fake {
     pub free: u32,
     /// What all threads do.
     pub state: ThreadState,
+    /// The registers of all threads.
+    pub registers: [u64; 20],
     /// The call after this many fails.
     pub fail_after: Option<u32>,
     scratch: Memory,
@@ -89,6 +91,7 @@ impl Fake {
             ended: None,
             free: 10_000,
             state: ThreadState::Waiting,
+            registers: [0; 20],
             fail_after: None,
             scratch,
         }
@@ -114,6 +117,14 @@ impl Fake {
         let (region, page, _) = self.model(slot).maps[&(address & !0xfff)];
         let from = page as usize * 4096 + (address & 0xfff) as usize;
         self.regions[&region].bytes[from..from + length].to_vec()
+    }
+
+    /// Writes a word where a server has mapped it.
+    pub fn poke(&mut self, slot: u16, address: u64, word: u64) {
+        let (region, page, _) = self.model(slot).maps[&(address & !0xfff)];
+        let from = page as usize * 4096 + (address & 0xfff) as usize;
+        let bytes = &mut self.regions.get_mut(&region).unwrap().bytes;
+        bytes[from..from + 8].copy_from_slice(&word.to_le_bytes());
     }
 
     /// Regions that the supervisor made.
@@ -211,7 +222,9 @@ impl Server for Fake {
     fn thread_start(&mut self, _: Badge, server: u16, rip: u64, rsp: u64, _: u64) -> Result<()> {
         self.tick()?;
         let model = self.servers.get_mut(&server).ok_or(Error::Invalid)?;
-        assert!(model.maps.contains_key(&(rip & !0xfff)) && model.maps.contains_key(&(rsp - 4096)));
+        // Address 0 is what the operator may send a server to.
+        assert!(rip == 0 || model.maps.contains_key(&(rip & !0xfff)));
+        assert!(model.maps.contains_key(&((rsp - 1) & !0xfff)));
         model.started = Some((rip, rsp));
         assert_eq!(self.slots.get(&model.slot), Some(&SlotState::Up));
         self.started.push(model.slot);
@@ -223,8 +236,10 @@ impl Server for Fake {
     fn thread_cancel(&mut self, _: Badge, _: u16) -> Result<bool> {
         Ok(false)
     }
-    fn thread_registers(&mut self, _: Badge, _: u16, _: u8) -> Result<(u64, u64, u64, u64, u64)> {
-        Ok((0, 0, 0, 0, 0))
+    fn thread_registers(&mut self, _: Badge, _: u16, set: u8) -> Result<(u64, u64, u64, u64, u64)> {
+        let [a, b, c, d, e] =
+            *self.registers.as_chunks().0.get(usize::from(set)).ok_or(Error::Invalid)?;
+        Ok((a, b, c, d, e))
     }
     fn server_usage(&mut self, _: Badge, server: u16) -> Result<(ThreadState, u64, u64, u64, u64)> {
         let model = self.servers.get(&server).ok_or(Error::Invalid)?;

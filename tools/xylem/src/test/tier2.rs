@@ -13,6 +13,7 @@ mod liar;
 mod life;
 mod load;
 mod machine;
+mod manage;
 mod many;
 mod packet;
 mod ping;
@@ -76,6 +77,13 @@ const GROUPS: &[Group] = &[
         case("rude-garbage", rude::garbage),
     ],
     &[case("restarts", restarts::each)],
+    &[
+        case("manage-rude", manage::rude),
+        case("manage-ps", manage::ps),
+        case("manage-log", manage::log),
+        case("manage-restart", manage::restart),
+        case("manage-crash", manage::crash),
+    ],
     &[case("five-domains", many::five)],
     &[
         case("create", create::page),

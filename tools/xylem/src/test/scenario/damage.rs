@@ -289,6 +289,7 @@ mod tests {
             offset: 0x2000,
             bytes: 4096,
             sha256: [0; 32],
+            version: String::new(),
             entry: IMAGE,
             segments: vec![segment],
             symbols: (0, 0),

@@ -4,8 +4,18 @@ use super::fault::{Outcome, contains};
 use super::machine::{Machine, Order};
 
 /// The servers of the system `web`.
-const SERVERS: [&str; 9] =
-    ["supervisor", "xenstore", "log", "console", "netfront", "blkfront", "net", "fs", "httpd"];
+const SERVERS: [&str; 10] = [
+    "supervisor",
+    "xenstore",
+    "log",
+    "console",
+    "manage",
+    "netfront",
+    "blkfront",
+    "net",
+    "fs",
+    "httpd",
+];
 
 /// `xl create` with 16 MB: the page answers and shows the servers.
 pub fn page(machine: &Machine<'_>) -> Outcome {

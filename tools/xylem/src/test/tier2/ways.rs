@@ -28,10 +28,12 @@ pub fn rig(machine: &Machine<'_>) -> Outcome {
     let said = rig(&["run", "web", "--detach", "--port", &port]);
     let url = format!("http://127.0.0.1:{port}/");
     let is_there = said.is_ok() && answers(&url);
+    let shown = rig(&["ps"]);
     let stopped = rig(&["stop", "web"]);
     let is_gone = !answers(&url);
     rig(&["rig", "down"])?;
     contains(&said?, &format!("web {url}"), "run on the rig")?;
+    contains(&shown?, "web: up ", "ps on the rig")?;
     contains(&stopped?, "web has ended", "stop on the rig")?;
     ensure(is_there, "run on the rig", || format!("{url} did not answer"))?;
     ensure(is_gone, "stop on the rig", || format!("{url} still answers"))
@@ -46,6 +48,8 @@ pub fn ssh(machine: &Machine<'_>) -> Outcome {
     let said = far(&["run", "web", "--detach", "--name", "far", "--on", on])?;
     contains(&said, "far http://10.0.3.", "run by ssh")?;
     machine.found("far")?.is_unhurt("run by ssh")?;
+    contains(&far(&["ps", "--in", "far", "--on", on])?, "web: up ", "ps by ssh")?;
+    contains(&far(&["restart", "httpd", "--in", "far", "--on", on])?, "started", "restart by ssh")?;
     contains(&far(&["stop", "far", "--on", on])?, "far has ended", "stop by ssh")?;
     let there = Guest::find(machine, "far")?;
     ensure(there.is_none(), "stop by ssh", || "the domain is still there".into())
@@ -67,6 +71,8 @@ pub fn xl(machine: &Machine<'_>) -> Outcome {
     contains(&said, "near http://10.0.3.", "run on xl")?;
     let near = machine.found("near")?;
     near.is_unhurt("run on xl")?;
+    let said = machine.run("ps on xl", "./xylem ps --in near --on xl 2>&1", ASK)?;
+    contains(&said, "web: up ", "ps on xl")?;
     let said = machine.run("stop on xl", "./xylem stop near --on xl 2>&1", ASK)?;
     contains(&said, "near has ended", "stop on xl")?;
     let wrong = machine.exec("a wrong name", "./xylem stop near --on xl 2>&1", ASK)?;
