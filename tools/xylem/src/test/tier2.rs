@@ -66,6 +66,7 @@ const GROUPS: &[Group] = &[
         case("shutdown", life::shutdown),
         case("shutdown-typed", life::typed_shutdown),
         case("create-again", life::again),
+        case("nmis", life::nmis),
         case("panic", life::panic),
     ],
     &[

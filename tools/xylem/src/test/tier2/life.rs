@@ -1,4 +1,7 @@
-//! A domain's life in the hands of `xl`: paused, shut down, started again, destroyed, and crashed by its own kernel.
+//! A domain's life in the hands of `xl`: paused, shut down, started again, destroyed, interrupted, and crashed by its own
+//! kernel.
+
+use std::time::Duration;
 
 use rig::Restart;
 use rig::domain::Reason;
@@ -6,6 +9,9 @@ use rig::domain::Reason;
 use super::fault::{Outcome, Step, ensure};
 use super::guest::{END, Guest};
 use super::machine::{ASK, Machine, Order};
+
+/// For a storm of NMIs: xl is a process for each.
+const STORM: Duration = Duration::from_secs(50);
 
 /// A paused domain says nothing, and goes on where it was.
 pub fn pause(machine: &Machine<'_>) -> Outcome {
@@ -71,6 +77,20 @@ pub fn panic(machine: &Machine<'_>) -> Outcome {
         domain.destroy()?;
     }
     Ok(())
+}
+
+/// A storm of NMIs while pages are fetched: they come in user mode, in traps, and on the ways in and out of the kernel.
+pub fn nmis(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    let url = web.url("/")?;
+    let storm = format!(
+        "ab -l -k -q -n 2000 -c 8 {url} >/tmp/ab.txt & \
+         for i in $(seq 100); do xl trigger web nmi 0 || exit 1; done; wait; \
+         grep -q 'Failed requests: *0$' /tmp/ab.txt"
+    );
+    machine.run("100 NMIs and 2000 requests", &storm, STORM)?;
+    web.sees("NMI at", END)?;
+    web.is_unhurt("a storm of NMIs")
 }
 
 /// Waits until xl shows this letter.
