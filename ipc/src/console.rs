@@ -1,7 +1,11 @@
 //! The console's output: a byte ring that `log` (or who else is wired) writes and `console` reads, and a bit. Never a call.
 
+mod source;
+
 use shared::Memory;
 use shared::bytes::Parts;
+
+pub use source::Source;
 
 /// Where the ring's bytes begin in the up part; its producer's header is at offset 0, its consumer's at offset 0 of the down part.
 pub const BYTES: usize = crate::log::BYTES;

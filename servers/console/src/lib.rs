@@ -17,14 +17,13 @@ extern crate std;
 mod editor;
 mod history;
 mod shell;
-mod source;
 mod state;
 mod swap;
 mod table;
 mod terminal;
 
+pub use ipc::console::Source;
 pub use shell::{Operator, Shell};
-pub use source::Source;
 pub use state::{Line, Saved, Screen, Waiting};
 pub use swap::Swapped;
 pub use terminal::{PATIENCE, Terminal};

@@ -20,7 +20,6 @@ mod manage;
 mod notice;
 mod serve;
 mod session;
-mod source;
 
 pub use door::Setup;
 pub use keeper::{BYTES, Keeper};

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use abi::trap::BIT_WORLD;
 use abi::{Answer, Call, Traps};
 use ipc::Wire;
+use ipc::console::Source;
 use ipc::serve::Serve;
 
 use crate::door::{Door, Setup};
@@ -12,7 +13,6 @@ use crate::keeper::Keeper;
 use crate::notice::Notice;
 use crate::serve::{Desk, Later, Operator};
 use crate::session::{Session, Turn};
-use crate::source::Source;
 
 /// A time that has passed: the timer's bit comes with the next wait.
 const AT_ONCE: u64 = 1;

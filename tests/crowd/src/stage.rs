@@ -2,13 +2,13 @@
 //! another address space.
 
 use abi::kernel::control::{
-    Access, Client, HandleKind, REGION_IMAGE, REGIONS_FIXED, SUPERVISOR_SERVER, SUPERVISOR_SLOT,
-    SlotState, ThreadState, WIRE,
+    Access, HandleKind, SUPERVISOR_SERVER, SUPERVISOR_SLOT, SlotState, ThreadState, WIRE,
 };
-use abi::layout::{PAGE, SHARED, STACK_END};
+use abi::layout::SHARED;
 use abi::token::Kind;
 use abi::trap::BIT_TIMER;
-use abi::{Event, Handle, Message, Traps, Word as _};
+use abi::{Event, Message, Traps, Word as _};
+pub use replica::control;
 use rt::Trap;
 use rt::clock::now;
 
@@ -28,11 +28,6 @@ const HANDLES: u16 = 4;
 /// What something that must happen may take: an emulator can stand still.
 const PATIENCE: u64 = 10_000 * MS;
 
-/// The kernel.
-pub fn control() -> Client<Trap> {
-    Client::new(Trap, Handle::CONTROL)
-}
-
 /// Ends the run: something that must work does not.
 pub fn must<T, E>(result: Result<T, E>, what: &str) -> T {
     result.unwrap_or_else(|_| fail(format_args!("{what}")))
@@ -49,19 +44,12 @@ pub struct Stage {
 
 /// Makes a region, with its memory.
 pub fn region(pages: u32, flags: u32) -> u16 {
-    let region = must(control().region_create(SUPERVISOR_SLOT, pages, flags), "a region");
-    while must(control().region_extend(region), "memory") != 0 {}
-    region
+    must(replica::region(pages, flags), "a region")
 }
 
 /// Maps pages of a region.
-pub fn map(server: u16, region: u16, address: u64, (first, count): (u32, u32), access: Access) {
-    let mut done = 0;
-    while done < count {
-        let part = (count - done) | (access.to_word() as u32) << 16;
-        let at = address + u64::from(done) * PAGE;
-        done += must(control().map(server, region, at, first + done, part), "a mapping");
-    }
+pub fn map(server: u16, region: u16, address: u64, pages: (u32, u32), access: Access) {
+    must(replica::map(server, region, address, pages, access), "a mapping");
 }
 
 impl Stage {
@@ -143,29 +131,16 @@ impl Player {
                 must(control().handle_install(server, index, target, 1), "a handle");
             }
         }
-        let header = must(abi::image::Header::fields(rt::boot().image), "the image");
-        for segment in header.segments.iter().flatten() {
-            let pages = segment.pages as u32;
-            if segment.access == Access::Write {
-                // The supervisor's own data, for the constants in it: the first region that the kernel made for it.
-                map(server, REGIONS_FIXED, segment.address, (0, pages), Access::Read);
-            } else {
-                let first = (segment.offset / PAGE) as u32;
-                map(server, REGION_IMAGE, segment.address, (first, pages), segment.access);
-            }
-        }
-        let stack = STACK_END - u64::from(STACK) * PAGE;
-        map(server, self.stack, stack, (0, STACK), Access::Write);
+        must(replica::map_code(server), "the code");
+        must(replica::map_stack(server, self.stack, STACK), "the stack");
         map(server, stage.region, SHARED, (0, PAGES), Access::Write);
         self.server = server;
     }
 
     /// Starts it in a role.
     pub fn start(&self, role: Role) {
-        let entry = begin as extern "C" fn(u64) -> ! as usize as u64;
         let argument = role as u64 | u64::from(self.slot) << 8;
-        // As behind a call: the address that a function would return to is pushed.
-        must(control().thread_start(self.server, entry, STACK_END - 8, argument), "a start");
+        must(replica::start(self.server, begin, argument), "a start");
     }
 
     /// Stops it; it has let go of its vCPU when this returns.

@@ -1,11 +1,10 @@
 //! Servers made of the supervisor's own code: the same pages of the boot image, another address space, one page that all share.
 
-use abi::kernel::control::{
-    Access, Client, HandleKind, REGION_IMAGE, REGIONS_FIXED, SlotState, ThreadState, WIRE,
-};
-use abi::layout::{PAGE, SHARED, STACK_END};
+use abi::kernel::control::{Access, HandleKind, SlotState, ThreadState, WIRE};
+use abi::layout::SHARED;
 use abi::token::Kind;
 use abi::{Event, Handle, Message, Token, Traps, Word};
+pub use replica::control;
 use rt::Trap;
 
 /// Pages of a stack.
@@ -17,11 +16,6 @@ pub const ROOT: Handle = Handle(1);
 /// To whoever a test says.
 pub const NEXT: Handle = Handle(2);
 
-/// The kernel.
-pub fn control() -> Client<Trap> {
-    Client::new(Trap, Handle::CONTROL)
-}
-
 /// Ends the run: something that must work does not.
 pub fn must<T, E>(result: Result<T, E>, what: &str) -> T {
     result.unwrap_or_else(|_| {
@@ -32,19 +26,12 @@ pub fn must<T, E>(result: Result<T, E>, what: &str) -> T {
 
 /// Makes a region, with its memory.
 pub fn region(pages: u32) -> u16 {
-    let region = must(control().region_create(0, pages, WIRE), "a region");
-    while must(control().region_extend(region), "memory") != 0 {}
-    region
+    must(replica::region(pages, WIRE), "a region")
 }
 
 /// Maps pages of a region.
-pub fn map(server: u16, region: u16, address: u64, (first, count): (u32, u32), access: Access) {
-    let mut done = 0;
-    while done < count {
-        let part = (count - done) | (access.to_word() as u32) << 16;
-        let at = address + u64::from(done) * PAGE;
-        done += must(control().map(server, region, at, first + done, part), "a mapping");
-    }
+pub fn map(server: u16, region: u16, address: u64, pages: (u32, u32), access: Access) {
+    must(replica::map(server, region, address, pages, access), "a mapping");
 }
 
 /// A server, and what it needs to be started again.
@@ -74,18 +61,8 @@ impl Server {
         if let Some((kind, slot)) = next {
             server.install(NEXT, kind, slot);
         }
-        let header = must(abi::image::Header::fields(rt::boot().image), "the image");
-        for segment in header.segments.iter().flatten() {
-            let pages = segment.pages as u32;
-            if segment.access == Access::Write {
-                // The supervisor's own data, for the constants in it.
-                map(number, REGIONS_FIXED, segment.address, (0, pages), Access::Read);
-            } else {
-                let first = (segment.offset / PAGE) as u32;
-                map(number, REGION_IMAGE, segment.address, (first, pages), segment.access);
-            }
-        }
-        map(number, self.stack, STACK_END - u64::from(STACK) * PAGE, (0, STACK), Access::Write);
+        must(replica::map_code(number), "the code");
+        must(replica::map_stack(number, self.stack, STACK), "the stack");
         map(number, board, SHARED, (0, 1), Access::Write);
         server
     }
@@ -100,8 +77,7 @@ impl Server {
     /// Starts it, stopped before if need be, with its first argument.
     pub fn start(&self, entry: extern "C" fn(u64) -> !, argument: u64) {
         must(control().thread_stop(self.number), "a stop");
-        let entry = entry as usize as u64;
-        must(control().thread_start(self.number, entry, STACK_END - 8, argument), "a start");
+        must(replica::start(self.number, entry, argument), "a start");
     }
 
     /// What its thread does.

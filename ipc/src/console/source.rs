@@ -1,16 +1,17 @@
-//! A writer's ring, as the console reads it.
+//! A writer's ring, as whoever reads its lines does.
 
 use alloc::string::String;
 use alloc::vec;
 
 use abi::Traps;
-use ipc::Wire;
 use shared::bytes::Consumer;
+
+use crate::Wire;
 
 /// Most bytes of a line; what is longer is cut.
 const LINE: usize = 1024;
 
-/// Somebody who writes to the console.
+/// Somebody who writes lines.
 #[derive(Debug)]
 pub struct Source {
     wire: Wire,
@@ -28,7 +29,7 @@ impl Source {
     /// The next line with its end, if one waits; if not, the writer will ring when it has more.
     pub fn line(&mut self, traps: &impl Traps) -> Option<String> {
         if self.ring.is_none() {
-            let parts = ipc::console::ring(self.wire.up, self.wire.down)?;
+            let parts = super::ring(self.wire.up, self.wire.down)?;
             self.ring = Consumer::open(parts).ok();
         }
         let ring = self.ring.as_mut()?;
