@@ -1,11 +1,14 @@
 //! The acts, by name.
 
+mod accounts;
 mod fatal;
 mod flooded;
 mod killed;
 mod lost;
 mod pairs;
+mod payers;
 mod restarted;
+mod runaways;
 mod stopped;
 mod unmapped;
 
@@ -24,4 +27,9 @@ pub const ACTS: &[Act] = &[
     ("stopped", stopped::play),
     ("unmapped", unmapped::play),
     ("pairs", pairs::play),
+    ("runaways", runaways::every_priority),
+    ("many", runaways::many),
+    ("small", payers::small),
+    ("nested", payers::nested),
+    ("payer", payers::killed),
 ];

@@ -4,12 +4,12 @@ use abi::layout::SHARED;
 use shared::Memory;
 
 /// Pages of the board.
-pub const PAGES: u32 = 2;
+pub const PAGES: u32 = 3;
 
 /// Words of each slot.
 const SLOT: usize = 16;
 /// Where the trace begins.
-const TRACE: usize = 512;
+const TRACE: usize = 70 * SLOT;
 /// Entries of the trace.
 pub const TRACES: u64 = 64;
 
@@ -55,6 +55,12 @@ pub enum Of {
     Bits = 11,
     /// Seed of random numbers.
     Seed = 12,
+    /// Of the times that it measured, in nanoseconds: the median,
+    Median = 13,
+    /// the 99th percentile,
+    Percentile = 14,
+    /// and the longest.
+    Longest = 15,
 }
 
 /// The board.

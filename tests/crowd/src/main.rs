@@ -1,4 +1,4 @@
-//! Several vCPUs: it takes the place of the supervisor, makes servers of its own code on all vCPUs, lets them call and notify
+//! Several vCPUs, and accounts: it takes the place of the supervisor, makes servers of its own code on all vCPUs, lets them call and notify
 //! one another, and kills them meanwhile. `crowd=NAME` on the command line says which act is played ([`acts`]).
 //!
 //! An act that finds all as it must be ends with the line `crowd: NAME holds`; one that does not, with `crowd: failed: WHY`.

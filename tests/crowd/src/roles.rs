@@ -7,6 +7,10 @@ use rt::Trap;
 
 use crate::board::{Board, Of, PAGES, Word};
 
+mod times;
+
+pub use times::SERVICE;
+
 /// The server that it calls.
 const SERVER: Handle = Handle(2);
 /// Whom it notifies.
@@ -28,6 +32,11 @@ pub extern "C" fn begin(argument: u64) -> ! {
         7 => pong(board, slot),
         8 => napper(board, slot),
         9 => writer(),
+        10 => times::runaway(),
+        11 => times::spinner(board, slot),
+        12 => times::waker(board, slot),
+        13 => times::slow(),
+        14 => times::caller(board, slot),
         _ => rt::exit(argument),
     }
 }
@@ -55,6 +64,16 @@ pub enum Role {
     Napper = 8,
     /// Counts in a page until that is gone.
     Writer = 9,
+    /// Runs without end.
+    Runaway = 10,
+    /// Measures for how long it does not run.
+    Spinner = 11,
+    /// Measures how late it is woken.
+    Waker = 12,
+    /// Answers a call when it has run for a while.
+    Slow = 13,
+    /// Measures how long its calls take.
+    TimedCaller = 14,
 }
 
 /// What a call says.
@@ -73,6 +92,7 @@ fn spin(rounds: u64) {
     }
 }
 
+/// Waits for nothing.
 fn rest() -> ! {
     loop {
         Trap.reply_wait(None);

@@ -74,6 +74,8 @@ pub struct Scenario {
     pub never: Vec<String>,
     /// Most lines that the domain may write, empty ones left out.
     pub most: Option<usize>,
+    /// Figures: what these lines hold behind the text is told of a run in which all is well.
+    pub tell: Option<String>,
 }
 
 /// What Xen puts before a line of domain 0's.
@@ -124,6 +126,12 @@ impl Scenario {
     /// Its time limit.
     pub const fn limit(&self) -> Duration {
         Duration::from_secs(self.limit)
+    }
+
+    /// The figures among what was seen.
+    pub fn figures<'l>(&self, lines: &'l [String]) -> Vec<&'l str> {
+        let Some(mark) = self.tell.as_deref() else { return Vec::new() };
+        lines.iter().filter_map(|line| Some(line.split_once(mark)?.1.trim())).collect()
     }
 
     /// What is wrong with what was seen; nothing if all is well.
@@ -178,6 +186,13 @@ mod tests {
         assert_eq!(one.judge(&seen, Some(End::Poweroff)), None);
         let none = Scenario { most: Some(0), ..scenario() };
         assert!(none.judge(&seen, Some(End::Poweroff)).is_some());
+    }
+
+    #[test]
+    fn figures_are_told_without_their_mark() {
+        let telling = Scenario { tell: Some("x: ".into()), ..scenario() };
+        assert_eq!(telling.figures(&lines(&["(d0) x: 5 us", "y: 6 us"])), ["5 us"]);
+        assert!(scenario().figures(&lines(&["x: 5 us"])).is_empty());
     }
 
     #[test]

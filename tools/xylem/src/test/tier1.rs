@@ -100,7 +100,12 @@ fn attempt(cache: &Cache, scenario: &Scenario, systems: &Systems<'_>) -> Result<
     boot.vcpus = packed.vcpus;
     let mut lines = Vec::new();
     let end = direct::run(cache, &boot, scenario.limit(), |line| lines.push(line.to_owned()))?;
-    let Some(reason) = scenario.judge(&lines, End::of(&end)) else { return Ok(None) };
+    let Some(reason) = scenario.judge(&lines, End::of(&end)) else {
+        for figure in scenario.figures(&lines) {
+            println!("{}: {figure}", scenario.name);
+        }
+        return Ok(None);
+    };
     let folder = keep(scenario, &lines)?;
     Ok(Some(format!("{reason}; the console is in {}", folder.display())))
 }
