@@ -61,6 +61,7 @@ const GROUPS: &[Group] = &[
         case("liar-facts", liar::facts),
     ],
     &[
+        case("idle-domain", life::idle),
         case("pause", life::pause),
         case("reboot", life::reboot),
         case("shutdown", life::shutdown),

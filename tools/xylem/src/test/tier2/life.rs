@@ -1,4 +1,4 @@
-//! A domain's life in the hands of `xl`: paused, shut down, started again, destroyed, interrupted, and crashed by its own
+//! A domain's life in the hands of `xl`: left alone, paused, shut down, started again, destroyed, interrupted, and crashed by its own
 //! kernel.
 
 use std::time::Duration;
@@ -25,6 +25,32 @@ pub fn pause(machine: &Machine<'_>) -> Outcome {
     machine.run("xl unpause", "xl unpause web", ASK)?;
     web.page()?;
     web.is_unhurt("a pause")
+}
+
+/// Seconds for which a domain is left alone.
+const LULL: u64 = 10;
+/// Of a thousand seconds, how many a domain that nobody asks for anything may use.
+const LAZY: u64 = 20;
+
+/// A domain that nobody asks for anything uses next to no time, as `xl list` counts it.
+pub fn idle(machine: &Machine<'_>) -> Outcome {
+    let web = machine.web()?;
+    web.page()?;
+    machine.run("a lull", "sleep 3", ASK)?;
+    let before = milliseconds(machine)?;
+    machine.run("a lull", &format!("sleep {LULL}"), ASK)?;
+    let used = milliseconds(machine)? - before;
+    println!("idle: {used} ms of CPU time in {LULL} s");
+    ensure(used <= LAZY * LULL, "a domain with nothing to do", || format!("used {used} ms"))?;
+    web.is_unhurt("a lull")
+}
+
+/// CPU time that `web` used, in steps of 100 ms.
+fn milliseconds(machine: &Machine<'_>) -> Outcome<u64> {
+    let step = "xl list";
+    let text = machine.run(step, "xl list web | awk 'END { print $6 }'", ASK)?;
+    let seconds: f64 = text.trim().parse().step(step)?;
+    Ok((seconds * 1_000.0).round() as u64)
 }
 
 /// `xl shutdown` ends it, as a poweroff.
