@@ -1,5 +1,6 @@
 //! The acts, by name.
 
+mod beside;
 mod fatal;
 mod flooded;
 mod killed;
@@ -23,5 +24,6 @@ pub const ACTS: &[Act] = &[
     ("lost", lost::play),
     ("stopped", stopped::play),
     ("unmapped", unmapped::play),
+    ("beside", beside::play),
     ("pairs", pairs::play),
 ];
