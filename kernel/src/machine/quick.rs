@@ -47,8 +47,6 @@ pub struct Quick {
     pub frames: Cell<u64>,
     /// How many threads there are.
     pub thread_count: Cell<u32>,
-    /// Index of this vCPU.
-    pub index: Cell<u16>,
 }
 
 /// The size of a thread, by which a number becomes an address.
@@ -74,20 +72,18 @@ impl Quick {
             processor: Cell::new(0),
             frames: Cell::new(0),
             thread_count: Cell::new(0),
-            index: Cell::new(0),
         }
     }
 
     /// Learns where everything is. `frames` is the address of the first thread's frame; a frame is three times as large as a
     /// thread. False if there are more threads than the quick path can tell apart from none.
-    pub fn fill(&self, places: &Places, index: u16, frames: u64) -> bool {
+    pub fn fill(&self, places: &Places, frames: u64) -> bool {
         self.threads.set(places.threads);
         self.slots.set(places.slots);
         self.handles.set(places.handles);
         self.processor.set(places.processor);
         self.frames.set(frames.wrapping_sub(places.threads.wrapping_mul(3)));
         self.thread_count.set(places.thread_count);
-        self.index.set(index);
         places.thread_count < 1 << 15
     }
 

@@ -254,7 +254,7 @@ impl Kernel {
     fn prepare_quick(&mut self, vcpu: &Vcpu) -> bool {
         let first = self.machine.frames.as_mut_ptr().expose_provenance() as u64;
         let places = self.core.places(vcpu.number());
-        vcpu.quick.fill(&places, vcpu.index(), first)
+        vcpu.quick.fill(&places, first)
     }
 
     /// Tells the core who runs: the quick path may have switched.
@@ -270,14 +270,14 @@ impl Kernel {
         }
     }
 
-    /// Tells the core who runs on the other vCPUs.
+    /// Tells the core who runs on all vCPUs. On the current one as well: another vCPU may have told of somebody who ran here
+    /// for a moment, since whoever runs here again came in last.
     #[cold]
     #[inline(never)]
     fn look_around(&mut self, contention: &Contention) {
         self.machine.contention = *contention;
-        let here = Vcpu::current().index();
         for vcpu in Vcpu::first(self.machine.facts.vcpus_used) {
-            if let Some(thread) = vcpu.quick.thread().filter(|_| vcpu.index() != here) {
+            if let Some(thread) = vcpu.quick.thread() {
                 self.core.switched(vcpu.number(), thread);
             }
         }

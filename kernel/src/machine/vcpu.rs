@@ -107,7 +107,6 @@ impl Vcpu {
     pub fn enter(index: u16) {
         let Some(vcpu) = ALL.get(usize::from(index)) else { return };
         vcpu.this.set(vcpu);
-        vcpu.quick.index.set(index);
         GsBase::write(VirtAddr::from_ptr(vcpu));
         // User code sees a GS base of 0, and cannot change it.
         KernelGsBase::write(VirtAddr::zero());
@@ -135,9 +134,10 @@ impl Vcpu {
         unsafe { &*this }
     }
 
-    /// Its number.
+    /// Its number: its place among all, so it has it before it runs.
     pub fn index(&self) -> u16 {
-        self.quick.index.get()
+        let offset = ::core::ptr::from_ref(self).addr().wrapping_sub((&raw const ALL).addr());
+        (offset / size_of::<Self>()) as u16
     }
 
     /// Its number, as the core has it.

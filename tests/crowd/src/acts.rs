@@ -1,6 +1,7 @@
 //! The acts, by name.
 
 mod accounts;
+mod beside;
 mod fatal;
 mod flooded;
 mod killed;
@@ -26,6 +27,7 @@ pub const ACTS: &[Act] = &[
     ("lost", lost::play),
     ("stopped", stopped::play),
     ("unmapped", unmapped::play),
+    ("beside", beside::play),
     ("pairs", pairs::play),
     ("runaways", runaways::every_priority),
     ("many", runaways::many),

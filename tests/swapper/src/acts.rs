@@ -12,7 +12,7 @@ fn holders() -> u64 {
 /// Swaps to an image that must take over.
 fn succeed(image: u64) -> Judged<stage::Swap> {
     let swap = swap(image)?;
-    if swap.outcome == Outcome::Committed {
+    if swap.is_committed() {
         return Ok(swap);
     }
     rt::log!("swapper: {swap:?}");
@@ -110,8 +110,7 @@ fn revert() -> Judged {
 pub fn log() -> Judged {
     for round in 0..number("rounds", 20) {
         rt::log!("swapper: line {round} of the log");
-        let swap = swap(0)?;
-        if swap.outcome != Outcome::Committed {
+        if !swap(0)?.is_committed() {
             return Err("the log was not swapped");
         }
     }

@@ -73,6 +73,13 @@ pub struct Swap {
     pub bytes: u64,
 }
 
+impl Swap {
+    /// The successor serves; it may have been on probation for long enough already.
+    pub fn is_committed(&self) -> bool {
+        matches!(self.outcome, Outcome::Committed | Outcome::Done)
+    }
+}
+
 /// What became of the last swap.
 pub fn outcome() -> Swap {
     match operator().swap_outcome(slot()) {

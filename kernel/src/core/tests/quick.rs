@@ -65,7 +65,7 @@ impl Twins {
             reached: Reached::default(),
         };
         let places = twins.quick.core.places(HERE);
-        assert!(twins.host.quick().fill(&places, HERE.0, 0));
+        assert!(twins.host.quick().fill(&places, 0));
         for (slot, priority) in (0..).zip(PRIORITIES).skip(1) {
             twins.both(|w| w.core.slot_configure(SlotId(slot), priority, 0).unwrap());
             twins.both(|w| w.core.slot_longest(SlotId(slot), u64::from(slot) << 40));

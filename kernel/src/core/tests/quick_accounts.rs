@@ -35,7 +35,7 @@ fn quickly(c: &mut Clockwork, host: &mut Host, rax: u64) -> bool {
 /// A client with a budget calls by the quick path, and `time` passes.
 fn called(time: u64) -> (Clockwork, Host) {
     let (mut c, mut host) = (Clockwork::trio(), Host::one());
-    assert!(host.quick().fill(&c.world.core.places(HERE), HERE.0, 0));
+    assert!(host.quick().fill(&c.world.core.places(HERE), 0));
     c.stop(PEER);
     c.limit(1, MS, 10 * MS);
     host.run(LOW.0, 0);
@@ -73,7 +73,7 @@ const NOTIFY_MID: u64 = 2 << 8 | trap::NOTIFY as u64;
 /// `LOW` runs and `MID` waits.
 fn ready() -> (Clockwork, Host) {
     let (mut c, host) = (Clockwork::trio(), Host::one());
-    assert!(host.quick().fill(&c.world.core.places(HERE), HERE.0, 0));
+    assert!(host.quick().fill(&c.world.core.places(HERE), 0));
     (c, host)
 }
 

@@ -28,17 +28,17 @@ pub fn play(stage: &Stage) {
         ping.start(Role::Ping);
         [ping, pong]
     });
-    watch(stage, watched);
+    watch(stage, watched, LENGTH);
     players.iter().flatten().for_each(Player::kill);
     let napper = stage.player(7, 30, stage.vcpus - 1, 0, 0);
     napper.start(Role::Napper);
-    watch(stage, [napper.slot]);
+    watch(stage, [napper.slot], LENGTH);
 }
 
 /// Sees to it that all that are watched go on, until they have done enough and some time has passed. How much they do in
 /// it depends on how many processors the emulator gets: a round takes two sleeps of a vCPU.
-fn watch<const N: usize>(stage: &Stage, watched: [u16; N]) {
-    let (enough, end) = (rounds(LEAST), time() + LENGTH);
+pub fn watch<const N: usize>(stage: &Stage, watched: [u16; N], length: u64) {
+    let (enough, end) = (rounds(LEAST), time() + length);
     let mut before = [0; N];
     loop {
         // An emulator may stand still for a while.
