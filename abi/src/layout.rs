@@ -3,7 +3,7 @@
 //! The layout is fixed so that addresses are constants; where a wire's pages lie is told by the start page.
 
 /// Version of the layout; part of the ABI hash.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Bytes in a page.
 pub const PAGE: u64 = 4096;
@@ -45,6 +45,8 @@ pub const SHARED: u64 = 0x80_0000_0000;
 pub const DEVICE: u64 = SHARED;
 /// Where the memory of wires begins.
 pub const WIRES: u64 = SHARED + 2 * PAGE;
+/// What a server keeps over a crash, if its wiring asks for it; the memory of its wires follows.
+pub const KEEP: u64 = WIRES;
 /// End of the shared memory.
 pub const SHARED_END: u64 = 0x100_0000_0000;
 /// End of what a server may map; the last page below 2^47 stays free (a `syscall` there would return to a non-canonical address).

@@ -42,6 +42,10 @@ pub struct Header {
     pub heap_pages: u32,
     /// Pages of stack below [`crate::layout::STACK_END`].
     pub stack_pages: u32,
+    /// Pages at [`crate::layout::KEEP`].
+    pub keep_pages: u32,
+    /// Whether those pages, and the slot's devices, are as the server before left them.
+    pub is_kept: bool,
     /// Where the state to adopt lies: in [`crate::layout::STATE`]'s pages; 0 for a server that begins afresh.
     pub state: u64,
     /// Bytes of it.
@@ -61,11 +65,13 @@ pub fn write(
     put(out, 8, &header.slot.to_le_bytes())?;
     put(out, 10, &header.needs.to_le_bytes())?;
     put(out, 12, &header.clients.to_le_bytes())?;
+    put(out, 14, &[u8::from(header.is_kept), 0])?;
     put(out, 16, &header.incarnation.to_le_bytes())?;
     put(out, 20, &header.heap_pages.to_le_bytes())?;
     put(out, 24, &header.stack_pages.to_le_bytes())?;
     put(out, 28, &u32::try_from(name.len()).ok()?.to_le_bytes())?;
     put(out, 32, &u32::try_from(config.len()).ok()?.to_le_bytes())?;
+    put(out, 36, &header.keep_pages.to_le_bytes())?;
     adopt(out, header.state, header.state_bytes)?;
     let mut at = HEADER;
     for wire in wires {
@@ -123,6 +129,8 @@ impl<'a> Start<'a> {
             incarnation: u32::from_le_bytes(array(bytes, 16)?),
             heap_pages: u32::from_le_bytes(array(bytes, 20)?),
             stack_pages: u32::from_le_bytes(array(bytes, 24)?),
+            keep_pages: u32::from_le_bytes(array(bytes, 36)?),
+            is_kept: *bytes.get(14)? != 0,
             state: u64::from_le_bytes(array(bytes, 40)?),
             state_bytes: u64::from_le_bytes(array(bytes, 48)?),
         };
@@ -185,6 +193,8 @@ mod tests {
         incarnation: 3,
         heap_pages: 9,
         stack_pages: 8,
+        keep_pages: 5,
+        is_kept: true,
         state: 0,
         state_bytes: 0,
     };

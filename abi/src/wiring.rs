@@ -52,6 +52,8 @@ crate::word_enum! {
         Writes = 10,
         /// One that it can adopt; as above.
         Accepts = 11,
+        /// `a` pages that survive a crash, at [`crate::layout::KEEP`].
+        Keep = 12,
     }
 }
 

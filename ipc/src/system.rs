@@ -3,6 +3,7 @@
 //! `pack` has decided everything: which handles a server has, which pages it shares and where they lie. The supervisor checks
 //! the table ([`System::check`]) and carries it out; it looks nothing up by name.
 
+mod keep;
 pub mod symbols;
 pub mod wiring;
 
@@ -12,6 +13,7 @@ use alloc::vec::Vec;
 use abi::kernel::control::{Access, HandleKind, OBJECT_KINDS, PortKind, is_limit};
 use serde::{Deserialize, Serialize};
 
+pub use keep::Kept;
 pub use symbols::Symbols;
 pub use wiring::Wiring;
 
@@ -243,13 +245,15 @@ impl WireMemory {
     }
 }
 
-/// A region shared over a wire.
+/// A region shared over a wire, or kept by a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Region {
     /// Its size.
     pub pages: u32,
     /// Whether its pages can be granted.
     pub grantable: bool,
+    /// Whether it is what a slot keeps over a crash.
+    pub keep: bool,
 }
 
 /// What a port is bound to, as the table has it.
@@ -351,6 +355,7 @@ impl System {
         self.images.iter().try_for_each(|image| image.check(image_bytes))?;
         self.slots.iter().try_for_each(|slot| self.check_slot(slot))?;
         self.check_writers()?;
+        self.check_keeps()?;
         let owner = |slot: u16| usize::from(slot) < self.slots.len();
         if !self.ports.iter().all(|port| owner(port.slot)) {
             return Err(Fault::Number("port"));

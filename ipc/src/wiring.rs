@@ -13,6 +13,7 @@
 ///     device "vbd";
 ///     stack 16;
 ///     heap 64;
+///     keep 2 pages;
 /// }
 /// assert_eq!(wiring::store.index, 1);
 /// ```
@@ -20,7 +21,8 @@
 /// It makes a module `wiring` in which each need, port and window is a constant by its own name, `NUMBERS` tells the rest, and
 /// whose note in the ELF is read by `pack` alone. A need that is `optional` may be left out by a manifest; then its handle is
 /// empty (calls answer `Gone`) and its memory has no pages. `control` is the handle of a server that manages others. `clients` is the most clients of all channels together; `stack` and `heap`
-/// are in pages (defaults 16 and 64; a manifest may say otherwise). `state { A, B } accepts { OldA }` at the end names the
+/// are in pages (defaults 16 and 64; a manifest may say otherwise). `keep` pages survive a crash of the server, and its ports and
+/// windows stay open with them: the server says when they are to be closed. `state { A, B } accepts { OldA }` at the end names the
 /// records ([`crate::state!`]) that the server writes for a successor, and others that it can adopt beside those; without it,
 /// a server is swapped cold.
 #[macro_export]
@@ -35,6 +37,7 @@ macro_rules! wiring {
         $(device $device:literal;)?
         $(stack $stack:literal;)?
         $(heap $heap:literal;)?
+        $(keep $keep:literal pages;)?
         $(state { $($($written:ident)::+),+ $(,)? } $(accepts { $($($accepted:ident)::+),+ $(,)? })?)?
     ) => {
         /// What this server serves and needs, by the numbers that the image's handle table has.
@@ -144,6 +147,12 @@ macro_rules! wiring {
                 #[used]
                 static DEVICE: [u8; $crate::abi::wiring::RECORD] =
                     Record { name: $device, ..Record::new(RecordKind::Device) }.encode();
+            };)?
+            $(const _: () = {
+                #[unsafe(link_section = ".wiring")]
+                #[used]
+                static KEEP: [u8; $crate::abi::wiring::RECORD] =
+                    Record { a: $keep, ..Record::new(RecordKind::Keep) }.encode();
             };)?
             $(
                 $($crate::wiring!(@record Writes $($written)::+);)+

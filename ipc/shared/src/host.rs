@@ -87,3 +87,34 @@ pub(crate) fn before_load() {
     LOADS.set(LOADS.get() + 1);
     PEER.set(Some(peer));
 }
+
+thread_local! {
+    static STORES: Cell<u64> = const { Cell::new(0) };
+    static LAST: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// What a writer that was stopped panics with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stopped;
+
+/// Runs `body`, which may do `stores` stores to [`Memory`] on this thread and is stopped before the next: by a panic with
+/// [`Stopped`], as a crash would stop it. Returns what it returned, or `None` if it was stopped. Calls do not nest.
+pub fn with_stores<R>(stores: u64, body: impl FnOnce() -> R) -> Option<R> {
+    STORES.set(0);
+    LAST.set(Some(stores));
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+    LAST.set(None);
+    match result {
+        Ok(result) => Some(result),
+        Err(payload) if payload.is::<Stopped>() => None,
+        Err(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
+pub(crate) fn before_store() {
+    let Some(last) = LAST.get() else { return };
+    if STORES.get() == last && !std::thread::panicking() {
+        std::panic::resume_unwind(Box::new(Stopped));
+    }
+    STORES.set(STORES.get() + 1);
+}

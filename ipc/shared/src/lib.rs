@@ -7,6 +7,7 @@
 //! - [`Memory`]: a handle on the bytes; copies in and out.
 //! - [`ring`]: entries of a fixed size from one producer to one consumer.
 //! - [`bytes`]: the same for a stream of bytes.
+//! - [`record`]: a record that outlives its writer, in memory that survives a crash.
 //! - [`queue`]: a pair of rings, submit and complete, with room for data: what drivers and their clients speak.
 //!
 //! Every page has one writer. A producer's header and entries lie in pages that only the producer writes, a consumer's
@@ -29,11 +30,12 @@ mod model;
 pub mod queue;
 #[cfg(not(loom))]
 mod raw;
+pub mod record;
 pub mod ring;
 
 pub use header::{Error, HEADER, precedes};
 #[cfg(not(any(xylem_user, loom)))]
-pub use host::{HostMemory, with_peer};
+pub use host::{HostMemory, Stopped, with_peer, with_stores};
 pub use memory::{Memory, full_fence};
 #[cfg(loom)]
 pub use model::leaked;

@@ -98,6 +98,7 @@ impl Memory {
     #[inline]
     pub fn write<T: IntoBytes + Immutable>(self, offset: usize, value: &T) {
         if self.expect(offset, size_of::<T>()) {
+            before_store();
             // SAFETY: inside, so mapped (`new`).
             unsafe { self.base.write_in(offset, value.as_bytes()) };
         }
@@ -117,6 +118,7 @@ impl Memory {
     /// Copies all of `from` to `offset`; nothing happens when it does not fit.
     pub fn copy_to(self, offset: usize, from: &[u8]) {
         if self.expect(offset, from.len()) {
+            before_store();
             // SAFETY: inside, so mapped (`new`).
             unsafe { self.base.copy_in(offset, from) };
         }
@@ -172,6 +174,7 @@ impl Memory {
     /// Stores an aligned double word after everything stored before.
     pub fn store_u64_release(self, offset: usize, value: u64) {
         if self.expect_aligned(offset, size_of::<u64>()) {
+            before_store();
             // SAFETY: inside, so mapped (`new`), and aligned.
             unsafe { self.base.store_u64(offset, value, Ordering::Release) };
         }
@@ -188,6 +191,7 @@ impl Memory {
 
     fn store_u32(self, offset: usize, value: u32, order: Ordering) {
         if self.expect_aligned(offset, size_of::<u32>()) {
+            before_store();
             // SAFETY: inside, so mapped (`new`), and aligned.
             unsafe { self.base.store_u32(offset, value, order) };
         }
@@ -221,4 +225,11 @@ pub fn full_fence() {
 fn before_load() {
     #[cfg(not(any(xylem_user, loom)))]
     crate::host::before_load();
+}
+
+/// On the host, lets a test stop the writer before each store.
+#[inline(always)]
+fn before_store() {
+    #[cfg(not(any(xylem_user, loom)))]
+    crate::host::before_store();
 }

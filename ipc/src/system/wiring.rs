@@ -32,6 +32,8 @@ pub struct Wiring {
     pub stack: u32,
     /// Pages of heap that it asks for.
     pub heap: u32,
+    /// Pages that it keeps over a crash.
+    pub keep: u32,
     /// Records of state that it writes.
     pub writes: Vec<Record>,
     /// Records that it accepts; those that it writes are among them.
@@ -86,6 +88,7 @@ impl Wiring {
             && serves
             && self.ports == other.ports
             && self.windows == other.windows
+            && self.keep == other.keep
     }
 
     /// The first record that `other` writes and this one does not accept, in none of the layouts that it is written in.
@@ -133,6 +136,7 @@ mod tests {
         assert!(!wiring().fits(&more), "a channel is missing");
         assert!(!Wiring { clients: 5, ..wiring() }.fits(&wiring()));
         assert!(!Wiring { needs: vec![], ..wiring() }.fits(&wiring()));
+        assert!(!Wiring { keep: 1, ..wiring() }.fits(&wiring()));
         let wide = End { pages: (2, 0), ..end(0, &[7]) };
         assert!(!Wiring { needs: vec![wide], ..wiring() }.fits(&wiring()));
     }

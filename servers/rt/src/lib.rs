@@ -35,7 +35,8 @@ mod trap;
 pub use own::{debug, exit, own, timer};
 pub use serve::serve;
 pub use start::{
-    Boot, begin, begin_root, boot, client, device_page, filled, need, scratch, shared, start,
+    Beginning, Boot, begin, begin_root, beginning, boot, client, device_page, filled, keep, need,
+    scratch, shared, start,
 };
 pub use trap::Trap;
 

@@ -6,7 +6,7 @@
 //! it may be referred to.
 
 use abi::layout::{
-    BOOT_IMAGE, BootPage, DEVICE, FILLED, FILLED_END, PAGE, SCRATCH, SCRATCH_PAGES, SHARED,
+    BOOT_IMAGE, BootPage, DEVICE, FILLED, FILLED_END, KEEP, PAGE, SCRATCH, SCRATCH_PAGES, SHARED,
     SHARED_END, START,
 };
 use abi::start::{HEADER, Start, WireMemory};
@@ -105,6 +105,37 @@ pub fn boot() -> Boot {
     Boot {
         command_line: command_line.unwrap_or_default(),
         image: constant(BOOT_IMAGE, word(BootPage::IMAGE_BYTES)),
+    }
+}
+
+/// How a server begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beginning {
+    /// Nothing is kept: what [`keep`] gives is zeros, and the devices are closed.
+    First,
+    /// After a crash or a restart: what was kept, and the devices, are as they were.
+    Again,
+    /// As the successor of a server that runs, in a swap.
+    Successor,
+}
+
+/// How this server begins.
+#[must_use]
+pub fn beginning() -> Beginning {
+    match start().header {
+        header if header.state != 0 => Beginning::Successor,
+        header if header.is_kept => Beginning::Again,
+        _ => Beginning::First,
+    }
+}
+
+/// What this server keeps over a crash (`keep N pages` in its wiring); empty if it keeps nothing. A successor may not write
+/// there before it has taken over.
+#[must_use]
+pub fn keep() -> Memory {
+    match start().header.keep_pages {
+        0 => Memory::empty(),
+        pages => wide(KEEP, pages),
     }
 }
 

@@ -8,6 +8,9 @@ pub const WINDOW: u64 = 30_000_000_000;
 /// This many deaths in a window are too many.
 pub const LIMIT: usize = 10;
 
+/// After this many deaths in a window, what a slot keeps is wiped: it may be what its servers die of.
+pub const FORGET: usize = LIMIT / 2;
+
 /// Nanoseconds to wait, by the number of earlier deaths in the window; the last goes on.
 const PAUSES: [u64; 4] = [0, 10_000_000, 100_000_000, 1_000_000_000];
 
@@ -27,6 +30,11 @@ impl Backoff {
         self.deaths.push_back(now);
         let pause = PAUSES.get(earlier).or(PAUSES.last()).copied().unwrap_or_default();
         (earlier + 1 < LIMIT).then(|| now.saturating_add(pause))
+    }
+
+    /// Whether the last death was the one after which nothing is kept.
+    pub fn is_time_to_forget(&self) -> bool {
+        self.deaths.len() == FORGET
     }
 
     /// Forgets all deaths.

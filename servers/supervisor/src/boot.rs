@@ -4,8 +4,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use abi::kernel::control::{
-    Access, GRANTABLE, NO_PEER, OBJECT_KINDS, REGION_CLOCK, SUPERVISOR_SERVER, SUPERVISOR_SLOT,
-    SlotState, WIRE,
+    Access, GRANTABLE, KEEP, NO_PEER, OBJECT_KINDS, REGION_CLOCK, SUPERVISOR_SERVER,
+    SUPERVISOR_SLOT, SlotState, WIRE,
 };
 use abi::layout::CLOCK;
 use abi::wiring::Numbers;
@@ -83,7 +83,10 @@ fn map_clock<T: Traps>(kernel: &Kernel<T>) -> Result<(), Refused> {
 
 /// Makes the regions shared over wires; each counts for the slot that writes it.
 fn regions<T: Traps>(kernel: &Kernel<T>, system: &System) -> Result<Vec<u16>, Refusal<'static>> {
-    let flags = |grantable| if grantable { WIRE | GRANTABLE } else { WIRE };
+    let flags = |region: &ipc::system::Region| {
+        let grantable = if region.grantable { GRANTABLE } else { 0 };
+        grantable | if region.keep { KEEP } else { WIRE }
+    };
     let writes = |slot: &ipc::system::Slot, region| {
         slot.maps.iter().any(|map| map.writable && map.region == region)
     };
@@ -91,9 +94,9 @@ fn regions<T: Traps>(kernel: &Kernel<T>, system: &System) -> Result<Vec<u16>, Re
         let mut slots = (0u16..).zip(&system.slots);
         slots.find(|(_, slot)| writes(slot, region)).map_or(SUPERVISOR_SLOT, |(slot, _)| slot)
     };
-    let made = (0u16..).zip(&system.regions).map(|(number, region)| {
-        kernel.region(writer(number), region.pages, flags(region.grantable))
-    });
+    let made = (0u16..)
+        .zip(&system.regions)
+        .map(|(number, region)| kernel.region(writer(number), region.pages, flags(region)));
     made.collect::<Result<_, _>>().map_err(|refused| Refusal::Kernel("the wires", refused))
 }
 
@@ -140,6 +143,7 @@ fn places<T: Traps>(kernel: &Kernel<T>, system: &System, command_line: &str) -> 
     let place = |slot: &ipc::system::Slot| Place {
         state: State::Down { until: 0 },
         starts: 0,
+        is_kept: false,
         since: 0,
         events: Events::default(),
         backoff: Backoff::default(),

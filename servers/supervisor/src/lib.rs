@@ -22,6 +22,7 @@ pub mod ending;
 pub mod events;
 pub mod fault;
 pub mod host;
+mod keep;
 pub mod kernel;
 pub mod links;
 pub mod load;

@@ -22,7 +22,7 @@ use crate::host::Host;
 use crate::kernel::{Kernel, Refused};
 
 /// The supervisor's own server.
-const SUPERVISOR: u16 = abi::kernel::control::SUPERVISOR_SERVER;
+pub(crate) const SUPERVISOR: u16 = abi::kernel::control::SUPERVISOR_SERVER;
 
 /// A server that was built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +56,8 @@ pub struct Plan<'a> {
     pub succeeds: bool,
     /// How often it was started before.
     pub incarnation: u32,
+    /// Whether the slot keeps what its server before left.
+    pub is_kept: bool,
     /// Its whole configuration.
     pub config: &'a str,
 }
@@ -102,6 +104,8 @@ impl<'a> Plan<'a> {
             incarnation: self.incarnation,
             heap_pages: self.slot.heap_pages,
             stack_pages: self.slot.stack_pages,
+            keep_pages: self.system.kept(self.slot).map_or(0, |kept| kept.pages),
+            is_kept: self.is_kept,
             state: 0,
             state_bytes: 0,
         };

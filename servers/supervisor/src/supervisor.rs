@@ -43,6 +43,8 @@ pub(crate) struct Place {
     pub(crate) state: State,
     /// How often it was started.
     pub(crate) starts: u32,
+    /// Whether it has what its last server left: what the slot keeps over a crash, and its devices.
+    pub(crate) is_kept: bool,
     /// When it was started last.
     pub(crate) since: u64,
     pub(crate) events: Events,
@@ -201,11 +203,14 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
 
     /// Decides when a slot is started again, if at all.
     pub(crate) fn put_off(&mut self, slot: u16, now: u64) {
-        let Some(place) = self.place_mut(slot) else { return };
-        match place.backoff.died(now) {
+        let next = self.place_mut(slot).and_then(|place| place.backoff.died(now));
+        self.forget_in_time(slot);
+        match next {
             Some(until) if until <= now => self.start_again(slot, now),
             Some(until) => {
-                place.state = State::Down { until };
+                if let Some(place) = self.place_mut(slot) {
+                    place.state = State::Down { until };
+                }
                 let pause = (until - now) / 1_000_000;
                 self.tell(slot, format_args!("starts again in {pause} ms"));
             }
@@ -239,6 +244,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
 
     /// Starts a slot's server, and tells those whom it concerns.
     pub(crate) fn start(&mut self, slot: u16) -> Result<(), Refused> {
+        self.wipe_forgotten(slot)?;
         let Some(plan) = self.plan(slot) else { return Ok(()) };
         let loaded = load(&self.kernel, &self.host, &plan)?;
         let running = self
@@ -255,6 +261,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         if let Some(place) = self.place_mut(slot) {
             place.state = State::Up { loaded, is_ready: false };
             place.since = since;
+            place.is_kept = true;
         }
         self.announce(slot);
         Ok(())
@@ -272,6 +279,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
             program: place.program,
             succeeds: false,
             incarnation: place.starts,
+            is_kept: place.is_kept,
             config: &place.config,
         })
     }
@@ -306,8 +314,8 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         }
     }
 
-    /// Stops the server of a slot: its callers and its servers learn of it, its memory is freed, its devices are reset. Those
-    /// that it manages go with it: what they had in memory was its to fill.
+    /// Stops the server of a slot: its callers and its servers learn of it, its memory is freed, its devices are reset unless
+    /// the slot keeps them. Those that it manages go with it: what they had in memory was its to fill.
     pub(crate) fn stop(&mut self, slot: u16) {
         let Some(loaded) = self.place(slot).and_then(Place::loaded) else { return };
         self.give_up_for(slot, Reason::Operator);
@@ -318,7 +326,9 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
         if !children.is_empty() {
             self.kernel.free_made(slot, self.region_count);
         }
-        self.reset_devices(slot);
+        if self.kept(slot).is_none() {
+            self.forget(slot);
+        }
         if let Some((manager, badge)) = self.of_manager(slot) {
             self.push(manager, |events| events.closed(badge));
         }
@@ -350,6 +360,7 @@ impl<T: Traps, H: Host> Supervisor<'_, T, H> {
     }
 
     pub(crate) fn switch_off(&mut self, slot: u16) {
+        self.forget(slot);
         let _ = self.kernel.control.slot_state(slot, SlotState::Off);
         if let Some(place) = self.place_mut(slot) {
             place.state = State::Off;

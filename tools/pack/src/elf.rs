@@ -103,6 +103,8 @@ pub struct Elf {
     pub stack: u32,
     /// Pages of heap that it asks for.
     pub heap: u32,
+    /// Pages that it keeps over a crash.
+    pub keep: u32,
     /// Records of state that it writes: names and layouts.
     pub writes: Vec<(String, u64)>,
     /// Records that it accepts beside those.
@@ -193,6 +195,7 @@ impl Elf {
             clients: 0,
             stack: 16,
             heap: 64,
+            keep: 0,
             writes: Vec::new(),
             accepts: Vec::new(),
         };
@@ -271,6 +274,7 @@ impl Elf {
         self.writes = state(RecordKind::Writes);
         self.accepts = state(RecordKind::Accepts);
         self.control = !of(RecordKind::Control).is_empty();
+        self.keep = of(RecordKind::Keep).first().map_or(0, |record| record.a);
         self.device = of(RecordKind::Device).first().map(|record| record.name.into());
         if let Some(record) = of(RecordKind::Memory).first() {
             (self.stack, self.heap) = (record.a, record.b);

@@ -45,6 +45,7 @@ pub fn plan<'a>(
         managed: filled.iter().map(Managed::of).collect(),
     };
     let mut placer = Placer { filled, plan, free: vec![WIRES; filled.len()] };
+    placer.add_kept();
     placer.wire_supervisor();
     wires.iter().for_each(|wire| placer.join(wire));
     placer.add_own_memory();
@@ -197,13 +198,27 @@ impl Placer<'_, '_> {
         }
     }
 
+    /// What servers keep over a crash: the first of their shared memory, as its address is fixed.
+    fn add_kept(&mut self) {
+        for (at, slot) in self.filled.iter().enumerate().filter(|(_, slot)| slot.elf.keep > 0) {
+            let pages = slot.elf.keep;
+            let region = self.plan.regions.len() as u16;
+            self.plan.regions.push(Region { pages, grantable: false, keep: true });
+            self.map(region, pages, at, true);
+        }
+    }
+
     /// Memory that a slot shares with another domain alone.
     fn add_own_memory(&mut self) {
         for (at, slot) in self.filled.iter().enumerate() {
             for need in slot.elf.needs.iter().filter(|need| need.is_own()) {
                 let pages = need.shape.up;
                 let region = self.plan.regions.len() as u16;
-                self.plan.regions.push(Region { pages, grantable: need.shape.grantable });
+                self.plan.regions.push(Region {
+                    pages,
+                    grantable: need.shape.grantable,
+                    keep: false,
+                });
                 let up = self.map(region, pages, at, true);
                 let noted = self.plan.slots.get_mut(at).map(|slot| &mut slot.wires);
                 if let Some(noted) = noted.and_then(|wires| wires.get_mut(usize::from(need.index)))
@@ -220,7 +235,7 @@ impl Placer<'_, '_> {
             return (0, 0);
         }
         let region = self.plan.regions.len() as u16;
-        self.plan.regions.push(Region { pages, grantable });
+        self.plan.regions.push(Region { pages, grantable, keep: false });
         (self.map(region, pages, writer, true), self.map(region, pages, reader, false))
     }
 

@@ -22,6 +22,7 @@ pub fn of(elf: &Elf) -> Wiring {
         clients: elf.clients,
         stack: elf.stack,
         heap: elf.heap,
+        keep: elf.keep,
         writes,
         accepts,
     }

@@ -121,9 +121,9 @@ pub fn system(server: &[u8], offset: u64) -> System {
         ],
         slots: slots(),
         regions: vec![
-            Region { pages: 3, grantable: false },
-            Region { pages: 1, grantable: false },
-            Region { pages: 2, grantable: true },
+            Region { pages: 3, grantable: false, keep: false },
+            Region { pages: 1, grantable: false, keep: false },
+            Region { pages: 2, grantable: true, keep: false },
         ],
         ports: vec![
             Port { slot: STORE, bits: 1, target: PortTarget::Store },
@@ -188,4 +188,17 @@ pub fn sample() -> &'static [u8] {
 /// A changed system, for ever.
 pub fn changed(change: impl FnOnce(&mut System)) -> &'static [u8] {
     Box::leak(pack(change).into_boxed_slice())
+}
+
+/// The region that the application keeps in [`keeping`], and where the supervisor's model has it.
+pub const KEPT_PAGES: u32 = 3;
+
+/// A system whose application keeps some pages, and has the driver's port and window.
+pub fn keeping() -> &'static [u8] {
+    changed(|system| {
+        let region = system.regions.len() as u16;
+        system.regions.push(Region { pages: KEPT_PAGES, grantable: false, keep: true });
+        let driver = &mut system.slots[usize::from(DRIVER)];
+        driver.maps.push(Map { region, address: abi::layout::KEEP, writable: true });
+    })
 }

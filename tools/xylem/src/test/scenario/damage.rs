@@ -202,7 +202,7 @@ impl Record {
             }
             Self::TooManySlots => header.counts.slots -= 1,
             Self::RegionTooLarge => {
-                system.regions.push(Region { pages: 1 << 20, grantable: false })
+                system.regions.push(Region { pages: 1 << 20, grantable: false, keep: false })
             }
         }
         Some(())
@@ -303,7 +303,7 @@ mod tests {
                 slot("server", 100, vec![wire(0)], false),
                 slot("client", 50, vec![wire(1)], false),
             ],
-            regions: vec![Region { pages: 1, grantable: false }],
+            regions: vec![Region { pages: 1, grantable: false, keep: false }],
             ports: vec![],
             windows: vec![],
         }

@@ -1,0 +1,2 @@
+//! Links with the servers' layout.
+include!("../../servers/rt/link.rs");
