@@ -24,7 +24,6 @@ pub mod client;
 
 use alloc::string::String;
 
-use serde::{Deserialize, Serialize};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use shared::queue::Layout;
@@ -117,15 +116,16 @@ pub struct Complete {
     pub size: u64,
 }
 
-/// One entry of a directory; a [`LIST`] gives a sequence of them in `postcard`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Entry {
-    /// Name, as it is shown.
-    pub name: String,
-    /// Size in bytes; 0 for a directory.
-    pub size: u64,
-    /// Whether it is a directory.
-    pub is_directory: bool,
+crate::state! {
+    /// One entry of a directory; a [`LIST`] gives a sequence of them in `postcard`.
+    pub struct Entry {
+        /// Name, as it is shown.
+        pub name: String,
+        /// Size in bytes; 0 for a directory.
+        pub size: u64,
+        /// Whether it is a directory.
+        pub is_directory: bool,
+    }
 }
 
 abi::interface! {

@@ -9,7 +9,6 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(test)]
 extern crate self as ipc;
 #[cfg(not(xylem_user))]
 extern crate std;

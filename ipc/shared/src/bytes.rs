@@ -65,6 +65,24 @@ impl Producer {
         Ok(Self { side, data: parts.entries })
     }
 
+    /// The writing end of a predecessor; it is [`Error::Broken`] until [`Self::resume`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the parts do not fit together; their content is not looked at.
+    pub fn adopted(parts: Parts) -> Result<Self, Error> {
+        let capacity = capacity(parts.entries);
+        let side = Side::adopted(Role::Producer, parts.producer, parts.consumer, capacity, 0)?;
+        Ok(Self { side, data: parts.entries })
+    }
+
+    /// Goes on where the predecessor stopped; the peer learns nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] when the two headers contradict.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        self.side.resume()
+    }
+
     /// How many bytes can be written.
     ///
     /// # Errors
@@ -122,6 +140,24 @@ impl Consumer {
         let capacity = capacity(parts.entries);
         let side = Side::open(Role::Consumer, parts.consumer, parts.producer, capacity)?;
         Ok(Self { side, data: parts.entries })
+    }
+
+    /// The reading end of a predecessor; it is [`Error::Broken`] until [`Self::resume`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the parts do not fit together; their content is not looked at.
+    pub fn adopted(parts: Parts) -> Result<Self, Error> {
+        let capacity = capacity(parts.entries);
+        let side = Side::adopted(Role::Consumer, parts.consumer, parts.producer, capacity, 0)?;
+        Ok(Self { side, data: parts.entries })
+    }
+
+    /// Goes on where the predecessor stopped; the peer learns nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] when the two headers contradict.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        self.side.resume()
     }
 
     /// How many bytes wait.

@@ -13,7 +13,8 @@
 //!
 //! Invariant: a side keeps its own index privately and never reads it back from the page while it is open; an index of
 //! the peer is taken only if it lies in the window that the last one allows, else the side is broken for good. A side
-//! never moves its index back, restarts included.
+//! never moves its index back, restarts included. A successor in a swap stays in its predecessor's epoch; it can do so only
+//! if that one had published all that it did.
 
 use crate::Memory;
 use crate::memory::full_fence;
@@ -107,6 +108,56 @@ impl Side {
         own.store_u32_release(BEGUN, index);
         own.store_u64_release(WORD, join(epoch, index));
         Ok(side)
+    }
+
+    /// The side of a predecessor, which knew the peer by `peer_epoch`. Nothing is read or written, and the side is broken,
+    /// until [`Self::resume`].
+    pub(crate) fn adopted(
+        role: Role,
+        own: Memory,
+        peer: Memory,
+        capacity: u32,
+        peer_epoch: u32,
+    ) -> Result<Self, Error> {
+        let fits = own.holds(0, HEADER) && peer.holds(0, HEADER);
+        if !fits || !capacity.is_power_of_two() || capacity > LARGEST {
+            return Err(Error::Shape);
+        }
+        Ok(Self {
+            own,
+            peer,
+            role,
+            capacity,
+            epoch: 0,
+            index: 0,
+            published: 0,
+            seen: 0,
+            peer_epoch,
+            restarted: None,
+            is_broken: true,
+        })
+    }
+
+    /// Goes on from the index in the own page, in the epoch of that page: the peer learns nothing, and what it was asked to
+    /// ring for stays asked.
+    pub(crate) fn resume(&mut self) -> Result<(), Error> {
+        let (epoch, index) = split(self.own.load_u64_acquire(WORD));
+        let (peer_epoch, seen) = split(self.peer.load_u64_acquire(WORD));
+        (self.epoch, self.index, self.published, self.seen) = (epoch, index, index, seen);
+        if self.ahead() > self.capacity {
+            return Err(Error::Broken);
+        }
+        if peer_epoch != self.peer_epoch {
+            self.peer_epoch = peer_epoch;
+            self.restarted = Some(self.peer.load_u32_acquire(BEGUN));
+        }
+        self.is_broken = false;
+        Ok(())
+    }
+
+    /// The epoch of the peer as its owner knows it: another one, if the peer began anew and nobody asked yet.
+    pub(crate) const fn peer_epoch(&self) -> u32 {
+        self.peer_epoch.wrapping_sub(self.restarted.is_some() as u32)
     }
 
     pub(crate) const fn capacity(&self) -> u32 {

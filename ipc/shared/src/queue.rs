@@ -76,6 +76,15 @@ impl Layout {
     }
 }
 
+/// What a successor has to know of an end, beside what is in the pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Requests without an answer.
+    pub open: u32,
+    /// By which the other side's restarts are told.
+    pub peer_epoch: u32,
+}
+
 /// The end that submits requests `S` and takes answers `C`.
 #[derive(Debug)]
 pub struct Client<S, C> {
@@ -109,6 +118,37 @@ impl<S: Entry, C: Entry> Client<S, C> {
             up: layout.rest::<S>(up)?,
             down: layout.rest::<C>(down)?,
         })
+    }
+
+    /// The client's end of a predecessor that had shown all that it did; it is [`Error::Broken`] until [`Self::resume`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the parts are too small; their content is not looked at.
+    pub fn adopted(layout: Layout, up: Memory, down: Memory, kept: Kept) -> Result<Self, Error> {
+        let requests = layout.requests::<S>(up, down)?;
+        let answers = layout.answers::<C>(up, down)?;
+        Ok(Self {
+            requests: Producer::adopted(requests, kept.peer_epoch)?,
+            answers: Consumer::adopted(answers, kept.peer_epoch)?,
+            open: kept.open,
+            up: layout.rest::<S>(up)?,
+            down: layout.rest::<C>(down)?,
+        })
+    }
+
+    /// Goes on where the predecessor stopped; the other side learns nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] when the headers contradict.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        self.requests.resume()?;
+        self.answers.resume()
+    }
+
+    /// What a successor has to know.
+    #[must_use]
+    pub const fn kept(&self) -> Kept {
+        Kept { open: self.open, peer_epoch: self.requests.peer_epoch() }
     }
 
     /// The data that this side writes.
@@ -198,6 +238,37 @@ impl<S: Entry, C: Entry> Server<S, C> {
             up: layout.rest::<S>(up)?,
             down: layout.rest::<C>(down)?,
         })
+    }
+
+    /// The server's end of a predecessor that had shown all that it did; it is [`Error::Broken`] until [`Self::resume`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the parts are too small; their content is not looked at.
+    pub fn adopted(layout: Layout, up: Memory, down: Memory, kept: Kept) -> Result<Self, Error> {
+        let requests = layout.requests::<S>(up, down)?;
+        let answers = layout.answers::<C>(up, down)?;
+        Ok(Self {
+            requests: Consumer::adopted(requests, kept.peer_epoch)?,
+            answers: Producer::adopted(answers, kept.peer_epoch)?,
+            open: kept.open,
+            up: layout.rest::<S>(up)?,
+            down: layout.rest::<C>(down)?,
+        })
+    }
+
+    /// Goes on where the predecessor stopped; the other side learns nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] when the headers contradict.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        self.requests.resume()?;
+        self.answers.resume()
+    }
+
+    /// What a successor has to know.
+    #[must_use]
+    pub const fn kept(&self) -> Kept {
+        Kept { open: self.open, peer_epoch: self.requests.peer_epoch() }
     }
 
     /// The data that the client writes: to be read only, and to be judged after copying.

@@ -71,6 +71,31 @@ impl<E: Entry> Producer<E> {
         Ok(Self { side, entries: parts.entries, entry: PhantomData })
     }
 
+    /// The producing end of a predecessor, which knew the peer by `peer_epoch`; it is [`Error::Broken`] until [`Self::resume`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the parts do not fit together; their content is not looked at.
+    pub fn adopted(parts: Parts, peer_epoch: u32) -> Result<Self, Error> {
+        let capacity = capacity::<E>(parts.entries);
+        let (own, peer) = (parts.producer, parts.consumer);
+        let side = Side::adopted(Role::Producer, own, peer, capacity, peer_epoch)?;
+        Ok(Self { side, entries: parts.entries, entry: PhantomData })
+    }
+
+    /// Goes on where the predecessor stopped; the peer learns nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] when the two headers contradict.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        self.side.resume()
+    }
+
+    /// The peer's epoch, for a successor.
+    #[must_use]
+    pub const fn peer_epoch(&self) -> u32 {
+        self.side.peer_epoch()
+    }
+
     /// The number of entries in the ring.
     #[must_use]
     pub const fn capacity(&self) -> u32 {
@@ -138,6 +163,31 @@ impl<E: Entry> Consumer<E> {
         let capacity = capacity::<E>(parts.entries);
         let side = Side::open(Role::Consumer, parts.consumer, parts.producer, capacity)?;
         Ok(Self { side, entries: parts.entries, entry: PhantomData })
+    }
+
+    /// The consuming end of a predecessor, which knew the peer by `peer_epoch`; it is [`Error::Broken`] until [`Self::resume`].
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the parts do not fit together; their content is not looked at.
+    pub fn adopted(parts: Parts, peer_epoch: u32) -> Result<Self, Error> {
+        let capacity = capacity::<E>(parts.entries);
+        let (own, peer) = (parts.consumer, parts.producer);
+        let side = Side::adopted(Role::Consumer, own, peer, capacity, peer_epoch)?;
+        Ok(Self { side, entries: parts.entries, entry: PhantomData })
+    }
+
+    /// Goes on where the predecessor stopped; the peer learns nothing of it.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] when the two headers contradict.
+    pub fn resume(&mut self) -> Result<(), Error> {
+        self.side.resume()
+    }
+
+    /// The peer's epoch, for a successor.
+    #[must_use]
+    pub const fn peer_epoch(&self) -> u32 {
+        self.side.peer_epoch()
     }
 
     /// The number of entries in the ring.

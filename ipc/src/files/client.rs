@@ -4,6 +4,8 @@
 //! All that is submitted waits for [`Files::flush`]. When the server's memory contradicts itself, the session counts as
 //! over.
 
+mod swap;
+
 use alloc::vec::Vec;
 
 use abi::{CallError, Status, Traps};
@@ -14,6 +16,8 @@ use super::{
     Request, SESSION,
 };
 use crate::Wire;
+
+pub use swap::State;
 
 /// The client's end of a session.
 #[derive(Debug)]

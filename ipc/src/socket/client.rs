@@ -4,6 +4,8 @@
 //! nothing of an earlier connection is ever seen in a later one. All that is written waits for [`Sockets::flush`], which
 //! shows it and rings once. When the server's memory contradicts itself, the session counts as over.
 
+mod swap;
+
 use alloc::vec::Vec;
 
 use abi::{CallError, Status, Traps};
@@ -18,6 +20,8 @@ use super::{
     state_at,
 };
 use crate::Wire;
+
+pub use swap::{State, Used};
 
 /// One socket, as its client sees it.
 #[derive(Debug)]

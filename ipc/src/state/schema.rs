@@ -1,6 +1,6 @@
 //! The layout of state as a hash, made by the compiler from the declaration of the types.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -27,6 +27,10 @@ impl<T: Schema> Schema for Vec<T> {
     const HASH: u64 = combine(&[text("sequence"), T::HASH]);
 }
 
+impl<T: Schema> Schema for VecDeque<T> {
+    const HASH: u64 = <Vec<T>>::HASH;
+}
+
 impl<T: Schema> Schema for Option<T> {
     const HASH: u64 = combine(&[text("option"), T::HASH]);
 }
@@ -48,7 +52,7 @@ impl<A: Schema, B: Schema, C: Schema> Schema for (A, B, C) {
 }
 
 /// Declares types that state is made of. A struct with a name after the colon is a [`Record`](crate::state::Record) of its
-/// own; one without, and an `enum`, is a part of others. Enumerations have variants that carry nothing or one value.
+/// own; one without, and an `enum`, is a part of others. Variants of an enumeration carry nothing or values without names.
 ///
 /// ```
 /// ipc::state! {
@@ -103,7 +107,7 @@ macro_rules! state {
     (
         $(#[$about:meta])*
         pub enum $name:ident {
-            $($(#[$about_variant:meta])* $variant:ident $(($type:ty))?,)+
+            $($(#[$about_variant:meta])* $variant:ident $(($($type:ty),+))?,)+
         }
         $($rest:tt)*
     ) => {
@@ -111,12 +115,12 @@ macro_rules! state {
         #[derive(Clone, PartialEq, Eq, Debug, $crate::serde::Serialize, $crate::serde::Deserialize)]
         #[serde(crate = "::ipc::serde")]
         pub enum $name {
-            $($(#[$about_variant])* $variant $(($type))?,)+
+            $($(#[$about_variant])* $variant $(($($type),+))?,)+
         }
         impl $crate::state::Schema for $name {
             const HASH: u64 = $crate::abi::hash::combine(&[
                 $crate::abi::hash::text("enum"),
-                $($crate::abi::hash::text(stringify!($variant)), $(<$type as $crate::state::Schema>::HASH,)?)+
+                $($crate::abi::hash::text(stringify!($variant)), $($(<$type as $crate::state::Schema>::HASH,)+)?)+
             ]);
         }
         $crate::state! { $($rest)* }

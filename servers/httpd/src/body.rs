@@ -25,19 +25,22 @@ pub enum Body {
     Listing(Listing),
 }
 
-/// The page of a directory, as far as it was not made.
-#[derive(Debug)]
-pub struct Listing {
-    /// The directory.
-    pub file: u32,
-    /// Where to go on; `None` when all entries are there.
-    pub next: Option<u64>,
-    /// Entries that wait.
-    pub entries: VecDeque<Entry>,
-    /// Whether pieces are chunks (RFC 9112, 7.1).
-    is_chunked: bool,
-    is_over: bool,
-    text: String,
+ipc::state! {
+    /// The page of a directory, as far as it was not made.
+    pub struct Listing {
+        /// The directory.
+        pub file: u32,
+        /// Where to go on; `None` when all entries are there.
+        pub next: Option<u64>,
+        /// Entries that wait.
+        pub entries: VecDeque<Entry>,
+        /// Whether pieces are chunks (RFC 9112, 7.1).
+        pub is_chunked: bool,
+        /// Whether all of it was made.
+        pub is_over: bool,
+        /// What was made and is no whole piece yet.
+        pub text: String,
+    }
 }
 
 impl Listing {
@@ -64,11 +67,6 @@ impl Listing {
         }
         let text = core::mem::take(&mut self.text);
         Some(if self.is_chunked { chunk(&text, is_last) } else { text })
-    }
-
-    /// Whether all of it was made.
-    pub const fn is_over(&self) -> bool {
-        self.is_over
     }
 }
 

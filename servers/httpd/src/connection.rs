@@ -40,26 +40,25 @@ pub struct Env<'a, T> {
     pub now: u64,
 }
 
-/// What a connection does.
-#[derive(Debug)]
-pub enum Phase {
-    /// It reads a head, or waits for one.
-    Reading,
-    /// It looks for a file.
-    Finding(Finding),
-    /// It sends an answer.
-    Sending,
-    /// It is over; the flag says whether in order.
-    Over(bool),
-}
-
-/// A file that is looked for.
-#[derive(Debug)]
-pub struct Finding {
-    /// For whom.
-    pub request: Request,
-    /// The directory whose `index.html` is looked for; before, the path itself is.
-    pub directory: Option<u32>,
+ipc::state! {
+    /// What a connection does.
+    pub enum Phase {
+        /// It reads a head, or waits for one.
+        Reading,
+        /// It looks for a file.
+        Finding(Finding),
+        /// It sends an answer.
+        Sending,
+        /// It is over; the flag says whether in order.
+        Over(bool),
+    }
+    /// A file that is looked for.
+    pub struct Finding {
+        /// For whom.
+        pub request: Request,
+        /// The directory whose `index.html` is looked for; before, the path itself is.
+        pub directory: Option<u32>,
+    }
 }
 
 /// A connection.
@@ -68,9 +67,9 @@ pub struct Connection {
     /// Its socket.
     pub socket: u16,
     pub(crate) phase: Phase,
-    input: Vec<u8>,
+    pub(crate) input: Vec<u8>,
     /// Whether all of the input was looked at, and is a part of a head.
-    is_partial: bool,
+    pub(crate) is_partial: bool,
     /// What is to be sent before the body.
     pub(crate) out: Vec<u8>,
     pub(crate) sent: usize,

@@ -8,6 +8,9 @@
 //! time limit, and whatever a client sends gets an answer or an end. Paths cannot leave the volume: names `.` and `..`
 //! are refused in whatever spelling, here and by `fs`.
 //!
+//! It hands all of that to a successor: connections, requests of which a part has come, answers of which a part was sent, files
+//! that are open and questions that are not answered. What it does not hand over are pages that nobody is being sent.
+//!
 //! It knows GET and HEAD. It has no TLS, compresses nothing, and sends no dates, because it has none.
 
 #![no_std]
@@ -27,6 +30,7 @@ mod send;
 mod server;
 mod settings;
 mod site;
+pub mod state;
 mod store;
 pub mod text;
 

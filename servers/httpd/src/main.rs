@@ -6,11 +6,13 @@ use core::fmt::Arguments;
 
 use httpd::{Httpd, Settings, Wires, page};
 use ipc::Host;
+use ipc::state::{Damaged, Reader};
 
 ipc::wiring! {
     needs { log: ipc::log, net: ipc::socket, status: ipc::status, files: ipc::files optional }
     stack 32;
     heap 336;
+    state { httpd::state::Server, httpd::state::Connection, httpd::state::Page }
 }
 
 /// Time and log of the domain.
@@ -26,18 +28,31 @@ impl Host for Domain {
     }
 }
 
-fn run() -> ! {
-    let settings = Settings::read(rt::start().lines(), |key, value| {
-        rt::log!("{key}={value} is not understood");
-    });
-    let wires = Wires {
+fn wires() -> Wires {
+    Wires {
         sockets: rt::need(wiring::net),
         files: rt::need(wiring::files),
         status: rt::need(wiring::status),
-    };
-    let mut server = Httpd::new(rt::Trap, Domain, settings, wires, page::front);
+    }
+}
+
+fn fresh() -> Httpd<rt::Trap, Domain> {
+    let settings = Settings::read(rt::start().lines(), |key, value| {
+        rt::log!("{key}={value} is not understood");
+    });
+    let mut server = Httpd::new(rt::Trap, Domain, settings, wires(), page::front);
     server.start();
-    ipc::serve::serve(rt::Trap, &mut server)
+    server
+}
+
+fn adopt(state: Reader<'_>) -> Result<Httpd<rt::Trap, Domain>, Damaged> {
+    // What is not understood was told when the first one began.
+    let settings = Settings::read(rt::start().lines(), |_, _| {});
+    Httpd::adopt(rt::Trap, Domain, settings, wires(), page::front, state)
+}
+
+fn run() -> ! {
+    rt::serve(fresh, adopt)
 }
 
 rt::main!(run);

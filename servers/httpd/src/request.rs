@@ -14,28 +14,28 @@ const TARGET: usize = 2048;
 /// Most header fields.
 const FIELDS: usize = 64;
 
-/// A request that can be answered.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Request {
-    /// Whether only the answer's head is wanted.
-    pub is_head: bool,
-    /// The path, without query, decoded.
-    pub path: String,
-    /// Whether the connection goes on after it.
-    pub keep_alive: bool,
-    /// Whether the client knows HTTP/1.1.
-    pub is_modern: bool,
-    /// The part of a file that is wanted.
-    pub range: Option<Range>,
-}
-
-/// A part of a file, as a client names it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Range {
-    /// From the first byte to the second, both included.
-    FromTo(u64, u64),
-    /// The last bytes.
-    Last(u64),
+ipc::state! {
+    /// A request that can be answered.
+    pub struct Request {
+        /// Whether only the answer's head is wanted.
+        pub is_head: bool,
+        /// The path, without query, decoded.
+        pub path: String,
+        /// Whether the connection goes on after it.
+        pub keep_alive: bool,
+        /// Whether the client knows HTTP/1.1.
+        pub is_modern: bool,
+        /// The part of a file that is wanted.
+        pub range: Option<Range>,
+    }
+    /// A part of a file, as a client names it.
+    #[derive(Copy)]
+    pub enum Range {
+        /// From the first byte to the second, both included.
+        FromTo(u64, u64),
+        /// The last bytes.
+        Last(u64),
+    }
 }
 
 /// What the bytes of a head come to.

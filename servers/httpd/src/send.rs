@@ -96,7 +96,7 @@ impl Connection {
             self.out = piece.into_bytes();
             return true;
         }
-        if listing.is_over() {
+        if listing.is_over {
             env.store.release(listing.file);
             self.body = Body::Empty;
             return true;

@@ -10,12 +10,14 @@ use abi::{Answer, Call, CallError, Handle, Traps, kernel::own};
 use ipc::serve::Serve;
 use ipc::socket::client::Sockets;
 use ipc::socket::{ABORT, ACCEPT, CLOSE, Complete, LISTEN, OK};
+use ipc::state::{Damaged, Full, Reader, Writer};
 use ipc::{Host, Wire};
 
 use crate::connection::{Connection, Env};
 use crate::page::Front;
 use crate::settings::Settings;
 use crate::site::Site;
+use crate::state;
 use crate::store::Store;
 
 /// Sockets that wait for connections.
@@ -68,6 +70,8 @@ pub struct Httpd<T, H> {
     retry: u64,
     /// What the timer is set to; 0 when it is not.
     timer: u64,
+    /// Whether it is a successor that has not had a turn.
+    is_adopted: bool,
 }
 
 impl<T: Traps, H: Host> Httpd<T, H> {
@@ -77,7 +81,31 @@ impl<T: Traps, H: Host> Httpd<T, H> {
         let Settings { port, title } = settings;
         let site = Site::new(traps, wires.status, title, front, store.exists());
         let wire = wires.sockets;
-        Self { traps, host, port, wire, network: None, store, site, retry: 0, timer: 0 }
+        let (retry, timer, is_adopted) = (0, 0, false);
+        Self { traps, host, port, wire, network: None, store, site, retry, timer, is_adopted }
+    }
+
+    /// The successor of another one. Nothing that is shared is touched before the first turn.
+    ///
+    /// # Errors
+    /// The state is not a web server's.
+    pub fn adopt(
+        traps: T,
+        host: H,
+        settings: Settings,
+        wires: Wires,
+        front: Front,
+        state: Reader<'_>,
+    ) -> Result<Self, Damaged> {
+        let state::Server { retry, network, store } = state.one()?.ok_or(Damaged)?;
+        let store = Store::adopted(traps, wires.files, store).ok_or(Damaged)?;
+        let connections = state::connections(state)?;
+        let network = match network {
+            Some(network) => Some(Network::adopted(traps, wires.sockets, network, connections)?),
+            None => None,
+        };
+        let new = Self::new(traps, host, settings, wires, front);
+        Ok(Self { network, store, retry, is_adopted: true, ..new })
     }
 
     /// Begins; to be called once, before the first wait.
@@ -86,6 +114,10 @@ impl<T: Traps, H: Host> Httpd<T, H> {
     }
 
     fn turn(&mut self) {
+        if core::mem::take(&mut self.is_adopted) {
+            self.store.resume();
+            self.network.iter_mut().for_each(|network| network.sockets.resume());
+        }
         let mut has_more = true;
         for _ in 0..ROUNDS {
             if !has_more {
@@ -196,6 +228,29 @@ impl<T: Traps> Network<T> {
         }
     }
 
+    /// The session of a predecessor.
+    fn adopted(
+        traps: T,
+        wire: Wire,
+        state: state::Network,
+        connections: Vec<Connection>,
+    ) -> Result<Self, Damaged> {
+        let state::Network { sockets, listener, listening, accepting, closing } = state;
+        let sockets = Sockets::adopted(traps, wire, &sockets).ok_or(Damaged)?;
+        let accepting = accepting as usize;
+        Ok(Self { sockets, listener, listening, accepting, connections, closing })
+    }
+
+    fn save(&self) -> state::Network {
+        state::Network {
+            sockets: self.sockets.save(),
+            listener: self.listener,
+            listening: self.listening,
+            accepting: self.accepting as u32,
+            closing: self.closing.clone(),
+        }
+    }
+
     fn is_listening(&self) -> bool {
         self.listening == Some(OK)
     }
@@ -286,6 +341,13 @@ impl<T: Traps, H: Host> Serve for Httpd<T, H> {
             self.timer = 0;
         }
         self.turn();
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<(), Full> {
+        let network = self.network.as_ref().map(Network::save);
+        to.put(&state::Server { retry: self.retry, network, store: self.store.save() })?;
+        let connections = self.network.as_ref().map(|network| network.connections.as_slice());
+        state::save(connections.unwrap_or_default(), to)
     }
 
     fn call(&mut self, call: &Call) -> Option<Answer> {

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use abi::Traps;
 use ipc::Wire;
-use ipc::files::client::Files;
+use ipc::files::client::{self, Files};
 use ipc::files::{Entry, INVALID, NOT_READY, OK};
 
 /// What became of a wish to ask.
@@ -39,14 +39,34 @@ pub struct Answer {
     pub buffer: u16,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    id: u32,
-    /// None for a release.
-    buffer: Option<u16>,
-    is_lookup: bool,
-    /// Whether somebody still wants the answer.
-    is_wanted: bool,
+ipc::state! {
+    /// What was asked.
+    #[derive(Copy)]
+    pub struct Asked {
+        /// The question's number.
+        pub id: u32,
+        /// The buffer for the answer's data; none for a release.
+        pub buffer: Option<u16>,
+        /// Whether the answer may be a file.
+        pub is_lookup: bool,
+        /// Whether somebody still wants the answer.
+        pub is_wanted: bool,
+    }
+    /// What a successor has to know of a store.
+    pub struct State {
+        /// The session, if there is one.
+        pub session: Option<client::State>,
+        /// What was asked and not answered.
+        pub asked: Vec<Asked>,
+        /// Files that could not be released yet.
+        pub to_release: Vec<u32>,
+        /// Answers that nobody gave.
+        pub lost: VecDeque<u32>,
+        /// Number of the last question.
+        pub next: u32,
+        /// When a session is to be tried again.
+        pub retry: u64,
+    }
 }
 
 /// The end of the file system.
@@ -73,6 +93,33 @@ impl<T: Traps> Store<T> {
     pub fn new(traps: T, wire: Wire) -> Self {
         let (asked, to_release, lost) = (Vec::new(), Vec::new(), VecDeque::new());
         Self { traps, wire, files: None, asked, to_release, lost, next: 0, retry: 0 }
+    }
+
+    /// What a successor has to know. To be asked after [`Self::flush`].
+    pub fn save(&self) -> State {
+        State {
+            session: self.files.as_ref().map(Files::save),
+            asked: self.asked.clone(),
+            to_release: self.to_release.clone(),
+            lost: self.lost.clone(),
+            next: self.next,
+            retry: self.retry,
+        }
+    }
+
+    /// The store of a predecessor, to be used after [`Self::resume`]; `None` if the wire has no memory for its session.
+    pub fn adopted(traps: T, wire: Wire, state: State) -> Option<Self> {
+        let State { session, asked, to_release, lost, next, retry } = state;
+        let files = match session {
+            Some(session) => Some(Files::adopted(traps, wire, &session)?),
+            None => None,
+        };
+        Some(Self { traps, wire, files, asked, to_release, lost, next, retry })
+    }
+
+    /// Goes on where the predecessor stopped.
+    pub fn resume(&mut self) {
+        self.files.iter_mut().for_each(Files::resume);
     }
 
     /// Whether the system has files at all.

@@ -6,6 +6,7 @@ use std::io::{Cursor, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use abi::trap::{BIT_CONTROL, BIT_WORLD};
 use abi::wiring::WireShape;
 use abi::{Badge, Call, Handle, Token};
 use fatfs::{FatType, FormatVolumeOptions, FsOptions};
@@ -14,6 +15,7 @@ use fs::platter::{Control, Platter};
 use httpd::{Httpd, Settings, Wires, page};
 use ipc::loopback::{End, Loopback, now};
 use ipc::serve::{Serve, turn};
+use ipc::state::{Damaged, Reader, Writer};
 use ipc::status::{self, SlotStatus, Snapshot, State};
 use ipc::{Host, Wire, block, files, nic, socket};
 use net::peer::{Cable, Card, Peer};
@@ -53,6 +55,20 @@ fn serve<S: Serve + 'static>(
             answer = turn(&end, &mut server, answer);
         }
     });
+}
+
+/// The successor of a server, after its first turn; what it adopted, it would write down again as it was.
+pub fn swapped<S: Serve>(server: &S, adopt: impl Fn(Reader<'_>) -> Result<S, Damaged>) -> S {
+    let saved = |server: &S| {
+        let mut to = Writer::new(1 << 20);
+        server.save(&mut to).unwrap();
+        to.bytes().to_vec()
+    };
+    let state = saved(server);
+    let mut next = adopt(Reader::new(&state).unwrap()).unwrap();
+    assert!(saved(&next) == state, "what was adopted is what was written");
+    next.bits(!(BIT_CONTROL | BIT_WORLD));
+    next
 }
 
 /// Both ends of a new wire: the client's, and the server's bell.
@@ -137,6 +153,16 @@ impl World {
 
     /// With this disk, and with a wire to its files or without.
     pub fn with(control: Control, has_files: bool) -> Self {
+        Self::with_swaps(control, has_files, 0).0
+    }
+
+    /// With these files, and a web server that is swapped for another one behind every turn but `turns - 1` of `turns`; gives
+    /// how often it was.
+    pub fn swapping(files: &[(&str, Vec<u8>)], turns: u64) -> (Self, Arc<AtomicU64>) {
+        Self::with_swaps(Control::new(image(files)), true, turns)
+    }
+
+    fn with_swaps(control: Control, has_files: bool, turns: u64) -> (Self, Arc<AtomicU64>) {
         let loopback = Loopback::new();
         let [httpd, net, fs, card, disk] = std::array::from_fn(|_| loopback.end());
         [httpd, net, fs].iter().for_each(|end| loopback.own(end));
@@ -187,13 +213,27 @@ impl World {
         };
         let host = world.place.clone();
         let stop = world.stop(0, httpd);
-        serve(httpd, &stop, move || {
-            let settings = Settings::read([("title", "Hello")].into_iter(), |_, _| {});
-            let mut server = Httpd::new(httpd, host, settings, wires, page::front);
+        let swaps = Arc::new(AtomicU64::new(0));
+        let count = swaps.clone();
+        std::thread::spawn(move || {
+            let settings = || Settings::read([("title", "Hello")].into_iter(), |_, _| {});
+            let mut server = Httpd::new(httpd, host.clone(), settings(), wires, page::front);
             server.start();
-            server
+            let mut answer = None;
+            for number in 1.. {
+                answer = turn(&httpd, &mut server, answer);
+                if stop.load(Ordering::SeqCst) {
+                    break;
+                }
+                if turns > 0 && number % turns == 0 {
+                    server = swapped(&server, |state| {
+                        Httpd::adopt(httpd, host.clone(), settings(), wires, page::front, state)
+                    });
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+            }
         });
-        world
+        (world, swaps)
     }
 
     /// Stops a server; gives the flag to stop the next one.
