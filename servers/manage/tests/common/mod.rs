@@ -28,6 +28,8 @@ const HEADER: abi::start::Header = abi::start::Header {
     stack_pages: 0,
     state: 0,
     state_bytes: 0,
+    keep_pages: 0,
+    is_kept: false,
 };
 /// Where the fake kernel's references begin.
 const REFERENCE: u32 = 512;
