@@ -309,17 +309,24 @@ impl Core<'_> {
         }
         #[cfg(test)]
         let settled = self.is_settled().then(|| (self.vcpus[vcpu].current, self.vcpus[vcpu].armed));
-        let current = self.yield_current(hardware, vcpu);
-        let chosen = current.or_else(|| self.pick(hardware, vcpu));
-        let thread = chosen.unwrap_or(ThreadId::NONE);
-        let Processor { current, charged, .. } = self.vcpus[vcpu];
-        if [current, charged] != [thread; 2] {
+        let charged = self.vcpus[vcpu].charged;
+        let goes_on = match self.running(vcpu) {
+            Some(current) if current == charged => self.yield_current(hardware, vcpu),
+            _ => None,
+        };
+        let chosen = goes_on.or_else(|| {
+            // Whoever is picked may have paid for the one that ran, so that is charged first.
             self.charge(hardware, vcpu);
-            self.hand_over(vcpu, thread);
-        }
+            let current = self.yield_current(hardware, vcpu);
+            let chosen = current.or_else(|| self.pick(hardware, vcpu));
+            self.hand_over(vcpu, chosen.unwrap_or(ThreadId::NONE));
+            chosen
+        });
         self.arm(hardware, vcpu, chosen);
         #[cfg(test)]
-        assert!(settled.is_none_or(|found| found == (thread, self.vcpus[vcpu].armed)));
+        assert!(settled.is_none_or(|(current, armed)| {
+            (chosen, self.vcpus[vcpu].armed) == (Some(current), armed)
+        }));
         match chosen {
             None => Choice::Idle,
             Some(thread) if self.threads[thread].saved == Saved::Frame => Choice::Frame(thread.0),

@@ -30,6 +30,7 @@ pub struct Vcpu {
     spare: Cell<u64>,
     /// Who runs, and what the quick path needs.
     pub quick: Quick,
+    index: u16,
     /// The thread that the kernel went to last (`quick.current` then).
     pub entered: Cell<u64>,
     /// The space that is loaded, by the physical address of its top table; 0 for the kernel's own. Reading CR3 may exit.
@@ -77,7 +78,7 @@ pub const SPARE_OFFSET: usize = offset_of!(Vcpu, spare);
 // why it does not change meanwhile.
 unsafe impl Sync for Vcpu {}
 
-static ALL: [Vcpu; VCPUS] = [const { Vcpu::new() }; VCPUS];
+static ALL: [Vcpu; VCPUS] = Vcpu::all();
 
 impl Vcpu {
     const fn new() -> Self {
@@ -86,6 +87,7 @@ impl Vcpu {
             stack: Cell::new(0),
             spare: Cell::new(0),
             quick: Quick::empty(),
+            index: 0,
             entered: Cell::new(0),
             space: Cell::new(0),
             shared: Cell::new(0),
@@ -101,6 +103,16 @@ impl Vcpu {
             segments: UnsafeCell::new(MaybeUninit::uninit()),
             task: UnsafeCell::new(MaybeUninit::uninit()),
         }
+    }
+
+    const fn all() -> [Self; VCPUS] {
+        let mut all = [const { Self::new() }; VCPUS];
+        let (mut rest, mut index) = (all.as_mut_slice(), 0);
+        while let [first, after @ ..] = rest {
+            first.index = index;
+            (rest, index) = (after, index + 1);
+        }
+        all
     }
 
     /// Makes entry `index` the current vCPU's. To be called once, first of all, on that vCPU.
@@ -134,10 +146,9 @@ impl Vcpu {
         unsafe { &*this }
     }
 
-    /// Its number: its place among all, so it has it before it runs.
+    /// Its number: its place among all. It has it before it runs.
     pub fn index(&self) -> u16 {
-        let offset = ::core::ptr::from_ref(self).addr().wrapping_sub((&raw const ALL).addr());
-        (offset / size_of::<Self>()) as u16
+        self.index
     }
 
     /// Its number, as the core has it.

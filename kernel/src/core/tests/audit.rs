@@ -181,13 +181,8 @@ fn payers_are_below_and_chains_of_them_end(core: &Core<'_>) {
         assert!(core.slots.check(thread.payer.raw()).is_some(), "payer of {id:?}");
         let foreign = thread.payer != thread.own;
         if thread.state == State::Running && core.slots[thread.payer].account.is_dry() {
-            let processor = &core.vcpus[VcpuId(thread.vcpu)];
-            let told = match foreign {
-                true => core.slots[thread.inbox].attention & ATTENTION_DRY != 0,
-                // It was used up to the instant: the timer is due.
-                false => processor.armed <= processor.since,
-            };
-            assert!(told, "{id:?} runs on a used-up account");
+            let told = core.slots[thread.inbox].attention & ATTENTION_DRY != 0;
+            assert!(foreign && told, "{id:?} runs on a used-up account");
         }
         if foreign && !matches!(thread.state, State::Stopped) {
             let payer = core.slots[thread.payer];
