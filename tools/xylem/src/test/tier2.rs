@@ -21,6 +21,7 @@ mod poke;
 mod restarts;
 mod rude;
 mod swap;
+mod swaps;
 mod systems;
 mod ways;
 
@@ -99,6 +100,7 @@ const GROUPS: &[Group] = &[
         case("address-of-words", address::of_words),
     ],
     &[case("swap", swap::page)],
+    &[case("swap-httpd", swaps::httpd)],
     &[case("second-disk", files::written)],
     &[case("paged", files::paged)],
 ];
