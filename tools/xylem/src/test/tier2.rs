@@ -100,7 +100,12 @@ const GROUPS: &[Group] = &[
         case("address-of-words", address::of_words),
     ],
     &[case("swap", swap::page)],
-    &[case("swap-httpd", swaps::httpd)],
+    &[
+        case("swap-httpd", swaps::httpd),
+        case("swap-fs", swaps::fs),
+        case("swap-console", swaps::console),
+        case("swap-manage", swaps::manage),
+    ],
     &[case("second-disk", files::written)],
     &[case("paged", files::paged)],
 ];

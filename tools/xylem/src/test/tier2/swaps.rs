@@ -1,7 +1,10 @@
 //! Servers are swapped while they are used: no request fails, no file is broken, no line and no link is lost.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use ipc::manage::{Answer, From, Line, Request};
 
 use sha2::{Digest, Sha256};
 
@@ -9,6 +12,7 @@ use super::fault::{Fault, Outcome, Step, ensure};
 use super::files::Files;
 use super::guest::Guest;
 use super::machine::{Machine, Order};
+use crate::link::Link;
 use crate::swaps::{self, PLACE, Plan, Run, SCRIPT, percentile};
 
 /// Swaps of a server in one case.
@@ -22,6 +26,61 @@ const LIMIT: Duration = Duration::from_secs(180);
 pub fn httpd(machine: &Machine<'_>) -> Outcome {
     let place = Place::new(machine)?;
     place.swap("httpd", &["httpd-alt", "httpd"]).map(drop)
+}
+
+/// The file system, with files open.
+pub fn fs(machine: &Machine<'_>) -> Outcome {
+    Place::new(machine)?.swap("fs", &[]).map(drop)
+}
+
+/// The console, which is told to do it itself.
+pub fn console(machine: &Machine<'_>) -> Outcome {
+    Place::new(machine)?.swap("console", &[]).map(drop)
+}
+
+/// The operator's link, with an operator at it who waits for lines of the log.
+pub fn manage(machine: &Machine<'_>) -> Outcome {
+    let place = Place::new(machine)?;
+    let step = "the operator's link";
+    let mut link = Link::open(machine.dom0(), Some(place.web.name())).step(step)?;
+    let (first, _) = lines(&mut link, From::Last(1), 0)?;
+    let first = first.last().map_or(0, |line| line.number + 1);
+    let is_over = AtomicBool::new(false);
+    let (swapped, told) = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| follow(&mut link, first, &is_over));
+        let swapped = place.swap("manage", &[]);
+        is_over.store(true, Ordering::SeqCst);
+        (swapped, reader.join())
+    });
+    swapped?;
+    let told = told.map_err(|_| Fault::new(step, "its reader panicked"))??;
+    let numbers: Vec<u64> = told.iter().map(|line| line.number).collect();
+    let is_whole = numbers.iter().zip(first..).all(|(number, wanted)| *number == wanted);
+    ensure(is_whole, "each line has the next number", || format!("{first}: {numbers:?}"))?;
+    let swaps = told.iter().filter(|line| line.text.contains("manage is swapped to")).count();
+    ensure(swaps == COUNT as usize, "no line is lost", || format!("{swaps} swaps are told"))
+}
+
+/// Reads lines of the log from a number on, in one session, until it is over and there are no more.
+fn follow(link: &mut Link, first: u64, is_over: &AtomicBool) -> Outcome<Vec<Line>> {
+    let (mut all, mut from) = (Vec::new(), first);
+    loop {
+        let was_over = is_over.load(Ordering::SeqCst);
+        let (lines, next) = lines(link, From::Number(from), 500)?;
+        if was_over && lines.is_empty() {
+            return Ok(all);
+        }
+        all.extend(lines);
+        from = next;
+    }
+}
+
+fn lines(link: &mut Link, from: From, wait: u32) -> Outcome<(Vec<Line>, u64)> {
+    let step = "lines of the log";
+    match link.ask(&Request::Log { from, server: None, wait }).step(step)? {
+        Answer::Log { lines, next } => Ok((lines, next)),
+        other => Err(Fault::new(step, format!("{other:?}"))),
+    }
 }
 
 /// The domain that a server is swapped in.
