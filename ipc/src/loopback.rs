@@ -4,8 +4,10 @@
 //! It keeps no priorities. Kernel handles (ports, windows) are functions that a test gives; [`Loopback::own`] gives handle 0.
 
 mod own;
+mod swapped;
 
 pub use own::now;
+pub use swapped::{Swapping, saved, swapped};
 
 use std::boxed::Box;
 use std::collections::{HashMap, VecDeque};

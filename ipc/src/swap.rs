@@ -59,6 +59,12 @@ impl<S: Serve> Successor<S> {
         Ok(Self { server, digest })
     }
 
+    /// The server, in a test that has no supervisor.
+    #[cfg(not(xylem_user))]
+    pub(crate) fn into_server(self) -> S {
+        self.server
+    }
+
     /// Waits until the predecessor has gone.
     ///
     /// # Errors

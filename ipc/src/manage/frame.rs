@@ -34,6 +34,12 @@ impl Frames {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// What came and was not taken.
+    #[must_use]
+    pub fn waiting(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The next whole frame, if there is one.
     ///
     /// # Errors

@@ -6,9 +6,10 @@
 use abi::{CallError, Status, Traps};
 use ipc::Wire;
 use ipc::block::{self, Complete, DATA_PAGES, OK, QUEUE, READ, REQUEST_PAGES, Request, SECTOR};
-use shared::queue::{Client, Error};
+use shared::queue::{Client, Error, Kept};
 
 use crate::cache::{BLOCK, Block};
+use crate::state;
 use crate::step::{Kind, Need};
 
 /// Sectors of a block.
@@ -46,6 +47,43 @@ impl<T: Traps> Disk<T> {
     /// A disk without a session.
     pub fn new(traps: T, wire: Wire) -> Self {
         Self { traps, wire, queue: None, sectors: 0, fetches: [None; UNITS as usize] }
+    }
+
+    /// That of a predecessor. It is not to be used before [`Self::resume`]. `None` if the wire has not enough memory, or no such
+    /// part of the data area.
+    pub fn adopted(traps: T, wire: Wire, state: &state::Disk) -> Option<Self> {
+        let queue = match state.queue {
+            Some((open, peer_epoch)) => {
+                let kept = Kept { open, peer_epoch };
+                Some(Client::adopted(QUEUE, wire.up, wire.down, kept).ok()?)
+            }
+            None => None,
+        };
+        let mut disk = Self { queue, sectors: state.sectors, ..Self::new(traps, wire) };
+        for &state::Fetch { unit, is_meta, first, count } in &state.fetches {
+            let kind = if is_meta { Kind::Meta } else { Kind::Data };
+            let need = Need { kind, first, count };
+            *disk.fetches.get_mut(unit as usize)? = Some(Fetch { need, unit });
+        }
+        Some(disk)
+    }
+
+    /// Goes on where the predecessor stopped; if that cannot be, there is no session.
+    pub fn resume(&mut self) {
+        if self.queue.as_mut().is_some_and(|queue| queue.resume().is_err()) {
+            self.queue = None;
+        }
+    }
+
+    /// What a successor has to know. To be asked after [`Self::flush`].
+    pub fn save(&self) -> state::Disk {
+        let kept = self.queue.as_ref().map(Client::kept);
+        let fetches = self.fetches.iter().flatten().map(|fetch| {
+            let Need { kind, first, count } = fetch.need;
+            state::Fetch { unit: fetch.unit, is_meta: kind == Kind::Meta, first, count }
+        });
+        let queue = kept.map(|kept| (kept.open, kept.peer_epoch));
+        state::Disk { queue, sectors: self.sectors, fetches: fetches.collect() }
     }
 
     /// Begins a session; gives the number of bytes.

@@ -1,5 +1,8 @@
 //! [`OpenFile`]: a file that a client has found.
 
+use alloc::boxed::Box;
+use alloc::string::String;
+
 use hadris_fat::sync::FileEntry;
 
 use crate::step::Stop;
@@ -8,10 +11,20 @@ use crate::volume::Volume;
 /// Clusters that one step may follow.
 const HOPS: u32 = 4096;
 
+/// What an open file is.
+pub enum Place {
+    /// The root.
+    Root,
+    /// A directory: its entry, unless a predecessor found it, and its path.
+    Directory(Option<Box<FileEntry>>, String),
+    /// A file: its first cluster, and its size in bytes.
+    File(u32, u64),
+}
+
 /// A file or a directory.
 pub struct OpenFile {
-    /// Its entry; the root has none.
-    pub entry: Option<FileEntry>,
+    /// What it is.
+    pub place: Place,
     /// Where a chain was followed to.
     pub cursor: Option<Cursor>,
     /// Where the last read ended.
@@ -20,29 +33,44 @@ pub struct OpenFile {
     pub next: u64,
 }
 
-/// A place in a file's chain.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Cursor {
-    /// Which cluster of the file, from 0.
-    pub index: u64,
-    /// Its number.
-    pub cluster: u32,
+ipc::state! {
+    /// A place in a file's chain.
+    #[derive(Copy)]
+    pub struct Cursor {
+        /// Which cluster of the file, from 0.
+        pub index: u64,
+        /// Its number.
+        pub cluster: u32,
+    }
 }
 
 impl OpenFile {
-    /// The file of an entry, or the root.
-    pub const fn new(entry: Option<FileEntry>) -> Self {
-        Self { entry, cursor: None, end: 0, next: 0 }
+    /// The file of an entry, which was found at `path`, or the root.
+    pub fn new(entry: Option<FileEntry>, path: &str) -> Result<Self, Stop> {
+        let place = match entry {
+            None => Place::Root,
+            Some(entry) if entry.is_directory() => {
+                Place::Directory(Some(Box::new(entry)), String::from(path))
+            }
+            Some(entry) => {
+                let first = u32::try_from(entry.cluster().0).map_err(|_| Stop::Corrupt)?;
+                Place::File(first, entry.len())
+            }
+        };
+        Ok(Self { place, cursor: None, end: 0, next: 0 })
     }
 
     /// Whether it is a directory.
-    pub fn is_directory(&self) -> bool {
-        self.entry.as_ref().is_none_or(FileEntry::is_directory)
+    pub const fn is_directory(&self) -> bool {
+        !matches!(self.place, Place::File(..))
     }
 
-    /// Its size in bytes.
-    pub fn size(&self) -> u64 {
-        self.entry.as_ref().map_or(0, FileEntry::len)
+    /// Its size in bytes; 0 for a directory.
+    pub const fn size(&self) -> u64 {
+        match self.place {
+            Place::File(_, size) => size,
+            Place::Root | Place::Directory(..) => 0,
+        }
     }
 
     /// Follows the chain to the cluster that holds byte `position`, and stays there.
@@ -62,9 +90,11 @@ impl OpenFile {
         Err(Stop::Again)
     }
 
-    fn first(&self) -> Result<u32, Stop> {
-        let cluster = self.entry.as_ref().map_or(0, |entry| entry.cluster().0);
-        u32::try_from(cluster).map_err(|_| Stop::Corrupt)
+    const fn first(&self) -> Result<u32, Stop> {
+        match self.place {
+            Place::File(first, _) => Ok(first),
+            Place::Root | Place::Directory(..) => Err(Stop::Corrupt),
+        }
     }
 }
 

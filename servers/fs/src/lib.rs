@@ -8,6 +8,8 @@
 //! Invariant: whatever is on the disk, nothing panics, loops for ever or takes more memory than planned; a request that meets
 //! nonsense is answered so. No client's request waits for another client's, except for the disk itself.
 //!
+//! It hands sessions, open files and requests over to a successor; the cache begins empty there.
+//!
 //! It does not write, and knows no partitions: the volume begins with the disk.
 
 #![no_std]
@@ -28,6 +30,7 @@ pub mod platter;
 mod read;
 mod server;
 mod session;
+pub mod state;
 mod step;
 mod volume;
 

@@ -22,6 +22,8 @@ pub const MOST_PAUSES: u32 = 64;
 
 /// A search.
 pub struct Lookup {
+    /// What is looked for.
+    pub path: String,
     names: VecDeque<String>,
     entries: Option<Entries>,
     /// The one that is the same but for case.
@@ -34,7 +36,8 @@ impl Lookup {
     /// A search for `path`.
     pub fn new(path: &str) -> Self {
         let names = path.split('/').filter(|name| !name.is_empty()).map(String::from).collect();
-        Self { names, entries: None, similar: None, seen: 0, pauses: 0 }
+        let path = String::from(path);
+        Self { path, names, entries: None, similar: None, seen: 0, pauses: 0 }
     }
 
     /// Goes on; the end is the entry, or `None` for the root.

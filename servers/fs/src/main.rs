@@ -2,10 +2,14 @@
 #![cfg_attr(xylem_user, no_std, no_main)]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
+use alloc::vec::Vec;
 use core::fmt::Arguments;
 
 use fs::Fs;
-use ipc::Host;
+use ipc::state::{Damaged, Reader};
+use ipc::{Host, Wire};
 
 ipc::wiring! {
     serves { 0 => ipc::files }
@@ -13,6 +17,7 @@ ipc::wiring! {
     needs { log: ipc::log, disk: ipc::block }
     stack 32;
     heap 320;
+    state { fs::state::Server, fs::state::Client, fs::state::File, fs::state::Task }
 }
 
 /// Time and log of the domain.
@@ -28,11 +33,22 @@ impl Host for Domain {
     }
 }
 
-fn run() -> ! {
-    let clients = (0..wiring::NUMBERS.clients).map(|n| rt::client(wiring::NUMBERS, n)).collect();
-    let mut server = Fs::new(rt::Trap, Domain, rt::need(wiring::disk), clients);
+fn clients() -> Vec<Wire> {
+    (0..wiring::NUMBERS.clients).map(|n| rt::client(wiring::NUMBERS, n)).collect()
+}
+
+fn fresh() -> Fs<rt::Trap, Domain> {
+    let mut server = Fs::new(rt::Trap, Domain, rt::need(wiring::disk), clients());
     server.start();
-    ipc::serve::serve(rt::Trap, &mut server)
+    server
+}
+
+fn adopt(state: Reader<'_>) -> Result<Fs<rt::Trap, Domain>, Damaged> {
+    Fs::adopt(rt::Trap, Domain, rt::need(wiring::disk), clients(), state)
+}
+
+fn run() -> ! {
+    rt::serve(fresh, adopt)
 }
 
 rt::main!(run);

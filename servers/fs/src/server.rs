@@ -3,12 +3,15 @@
 //! Invariant: a turn takes a bounded number of answers and requests and one step of each task, then waits again; what is
 //! left over is done in the next turn, which the timer begins at once.
 
+mod swap;
+
 use alloc::vec::Vec;
 
 use abi::trap::BIT_TIMER;
 use abi::{Answer, Badge, Call, CallError, Handle, Traps, kernel::own};
 use ipc::files::{self, CORRUPT, Error, FAILED, NOT_READY};
 use ipc::serve::Serve;
+use ipc::state::{Full, Writer};
 use ipc::{Host, Wire, block};
 
 use crate::cache::{BLOCK, Cache};
@@ -64,6 +67,10 @@ pub struct Fs<T, H> {
     lost: u64,
     /// What the timer is set to; 0 when it is not.
     timer: u64,
+    /// Whether it was told what is on the disk.
+    is_told: bool,
+    /// Whether it is a successor that has not had a turn.
+    is_adopted: bool,
 }
 
 impl<T: Traps, H: Host> Fs<T, H> {
@@ -83,6 +90,8 @@ impl<T: Traps, H: Host> Fs<T, H> {
             patience: 0,
             lost: 0,
             timer: 0,
+            is_told: false,
+            is_adopted: false,
         }
     }
 
@@ -131,6 +140,7 @@ impl<T: Traps, H: Host> Fs<T, H> {
     /// Begins with another disk: nothing that was known holds.
     fn begin(&mut self, size: u64) {
         self.size = size;
+        self.is_told = false;
         self.cache.clear();
         self.disk.forget();
         self.state = State::Mounting(Medium::new(size));
@@ -213,8 +223,10 @@ impl<T: Traps, H: Host> Fs<T, H> {
         medium.begin();
         match Volume::mount(medium) {
             Ok(volume) => {
-                let mega = self.size >> 20;
-                self.host.log(format_args!("{} volume on a disk of {mega} MiB", volume.kind()));
+                if !core::mem::replace(&mut self.is_told, true) {
+                    let mega = self.size >> 20;
+                    self.host.log(format_args!("{} volume on a disk of {mega} MiB", volume.kind()));
+                }
                 self.state = State::Mounted(volume);
             }
             Err(Stop::Wait(need)) if !is_among(need, failed) => {
@@ -251,7 +263,7 @@ impl<T: Traps, H: Host> Fs<T, H> {
         let mut common = Common { volume, cache, window };
         let mut has_more = false;
         for session in clients.iter_mut().filter_map(|client| client.session.as_mut()) {
-            session.step(&mut common, |stop| {
+            let may_go_on = session.step(&mut common, |stop| {
                 match stop {
                     Stop::Wait(need) if is_among(need, failed) => return Some(FAILED),
                     Stop::Wait(_) if is_lost => return Some(NOT_READY),
@@ -263,6 +275,7 @@ impl<T: Traps, H: Host> Fs<T, H> {
                 }
                 None
             });
+            has_more |= may_go_on;
             session.ahead(&mut common, |need| {
                 if !disk.is_fetching(need.kind, need.first) {
                     disk.fetch(need);
@@ -321,10 +334,17 @@ fn refuse(clients: &mut [Client], status: u32) -> bool {
 
 impl<T: Traps, H: Host> Serve for Fs<T, H> {
     fn bits(&mut self, bits: u64) {
+        if core::mem::take(&mut self.is_adopted) {
+            self.resume();
+        }
         if bits & BIT_TIMER != 0 {
             self.timer = 0;
         }
         self.turn(self.disk.rang(bits));
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<(), Full> {
+        self.write(to)
     }
 
     fn call(&mut self, call: &Call) -> Option<Answer> {

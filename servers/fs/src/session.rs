@@ -2,6 +2,8 @@
 //!
 //! Invariant: a request is answered exactly once, and uses its buffer alone. What a client writes is copied and then judged.
 
+mod swap;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -16,7 +18,7 @@ use shared::queue::Server;
 use shared::{Error, Memory, PAGE};
 
 use crate::cache::Cache;
-use crate::file::OpenFile;
+use crate::file::{OpenFile, Place};
 use crate::list::Listing;
 use crate::lookup::Lookup;
 use crate::read::Read;
@@ -32,6 +34,8 @@ enum Work {
     Read(Read),
     /// Where the listing is, once it has begun.
     List(Option<Box<Listing>>),
+    /// The directory that is to be listed is looked for: a predecessor had found it.
+    Find(Box<Lookup>),
     /// Nothing but to say so.
     Refused(u32),
 }
@@ -45,7 +49,7 @@ struct Task {
 impl Task {
     /// Whether it walks a directory.
     const fn walks(&self) -> bool {
-        matches!(self.work, Work::Lookup(_) | Work::List(_))
+        matches!(self.work, Work::Lookup(_) | Work::List(_) | Work::Find(_))
     }
 }
 
@@ -174,11 +178,17 @@ impl Session {
     }
 
     /// Goes on with each task once; `stopped` gets why one did not end, and gives the status if it ends for that.
-    /// Of those that walk directories, and hold a cluster of one meanwhile, only the first few go on.
-    pub fn step(&mut self, common: &mut Common<'_>, mut stopped: impl FnMut(Stop) -> Option<u32>) {
-        let (mut index, mut walkers) = (0, 0);
+    /// Of those that walk directories, and hold a cluster of one meanwhile, only the first few go on; says whether one that did
+    /// not can go on now.
+    pub fn step(
+        &mut self,
+        common: &mut Common<'_>,
+        mut stopped: impl FnMut(Stop) -> Option<u32>,
+    ) -> bool {
+        let (mut index, mut walkers, mut has_ended) = (0, 0, false);
         while index < self.tasks.len() {
-            if self.tasks.get(index).is_some_and(Task::walks) {
+            let walks = self.tasks.get(index).is_some_and(Task::walks);
+            if walks {
                 walkers += 1;
                 if walkers > WALKERS {
                     index += 1;
@@ -198,8 +208,10 @@ impl Session {
                     }
                 },
             };
+            has_ended |= walks;
             self.answer(&Complete { id: task.request.id, ..complete });
         }
+        has_ended && walkers > WALKERS
     }
 
     fn run(&mut self, task: &mut Task, common: &mut Common<'_>) -> Result<Complete, Stop> {
@@ -209,13 +221,24 @@ impl Session {
             Work::Refused(status) => Err(Stop::Refused(*status)),
             Work::Lookup(lookup) => {
                 let entry = lookup.step(common.volume)?;
-                self.opened(OpenFile::new(entry))
+                self.opened(OpenFile::new(entry, &lookup.path)?)
             }
             Work::Read(read) => {
                 let file = self.file(file).map_err(Stop::Refused)?;
                 let Common { volume, cache, window } = common;
                 let length = read.step(volume, file, cache, to, *window)?;
                 Ok(Complete { length: length as u32, ..Complete::default() })
+            }
+            Work::Find(lookup) => {
+                let entry = lookup.step(common.volume)?;
+                let found = OpenFile::new(entry, &lookup.path)?;
+                *self.file(file).map_err(Stop::Refused)? = found;
+                task.work = Work::List(None);
+                Err(Stop::Again)
+            }
+            Work::List(None) if let Some(lookup) = self.forgotten(file) => {
+                task.work = Work::Find(lookup);
+                Err(Stop::Again)
             }
             Work::List(listing) => self.list(listing, file, common.volume, offset, to),
         }
@@ -249,8 +272,13 @@ impl Session {
         match self.listing.take() {
             Some((listed, listing)) if listed == file && listing.can_reach(from) => Ok(listing),
             _ => {
-                let directory = self.file(file).map_err(Stop::Refused)?;
-                Ok(Box::new(Listing::new(volume.entries(directory.entry.as_ref())?)))
+                let entries = match &self.file(file).map_err(Stop::Refused)?.place {
+                    Place::Root => volume.entries(None)?,
+                    Place::Directory(Some(entry), _) => volume.entries(Some(entry))?,
+                    Place::Directory(None, _) => return Err(Stop::Again),
+                    Place::File(..) => return Err(Stop::Refused(WRONG_KIND)),
+                };
+                Ok(Box::new(Listing::new(entries)))
             }
         }
     }

@@ -6,7 +6,7 @@
 use abi::kernel::{port, window};
 use abi::{Handle, Traps};
 use shared::{Memory, PAGE};
-use vchan::{Server, Shape};
+use vchan::{Indices, Server, Shape};
 
 /// The pause before pages that somebody still maps are tried again, in nanoseconds.
 const PAUSE: u64 = 200_000_000;
@@ -24,11 +24,15 @@ pub struct Setup {
     pub address: u64,
 }
 
-/// What the other domain must be told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Offer {
-    pub reference: u32,
-    pub channel: u32,
+ipc::state! {
+    /// What the other domain must be told.
+    #[derive(Copy)]
+    pub struct Offer {
+        /// Reference of the first page.
+        pub reference: u32,
+        /// Number of the event channel.
+        pub channel: u32,
+    }
 }
 
 /// The vchan's pages and event channel.
@@ -46,6 +50,26 @@ impl<T: Traps> Door<T> {
     pub fn new(traps: T, setup: Setup) -> Self {
         let (left, right) = ipc::vchan::ORDERS;
         Self { traps, setup, shape: Shape::new(left, right), server: None, retry: Some(0) }
+    }
+
+    /// That of a predecessor; `None` if the pages are too few.
+    pub fn adopted(
+        traps: T,
+        setup: Setup,
+        indices: Option<Indices>,
+        retry: Option<u64>,
+    ) -> Option<Self> {
+        let new = Self::new(traps, setup);
+        let server = match indices {
+            Some(indices) => Some(Server::adopted(setup.pages, new.shape?, indices)?),
+            None => None,
+        };
+        Some(Self { server, retry, ..new })
+    }
+
+    /// The vchan's own indices, while it is offered.
+    pub fn indices(&self) -> Option<Indices> {
+        self.server.as_ref().map(Server::indices)
     }
 
     /// The vchan, while it is offered.

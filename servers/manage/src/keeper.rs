@@ -29,6 +29,21 @@ impl Keeper {
         Self { next: u64::from(incarnation) << 32, ..Self::default() }
     }
 
+    /// An empty one of a successor, whose next line has this number.
+    pub(crate) fn from_number(next: u64) -> Self {
+        Self { next, ..Self::default() }
+    }
+
+    /// The number of the next line.
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// All lines.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter()
+    }
+
     /// Takes a line as `log` writes it: `[server] text`.
     pub fn keep(&mut self, text: &str, at: u64) {
         let text = text.trim_end_matches('\n');
@@ -37,6 +52,11 @@ impl Keeper {
         let line =
             Line { number: self.next, at, server: String::from(server), text: String::from(text) };
         self.next += 1;
+        self.put(line);
+    }
+
+    /// Takes a line that has a number.
+    pub(crate) fn put(&mut self, line: Line) {
         self.bytes += cost(&line);
         self.lines.push_back(line);
         while self.bytes > BYTES

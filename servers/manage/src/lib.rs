@@ -5,6 +5,9 @@
 //! protocol is hung up on, and the next one begins clean. Whatever it does, no other server waits for this one: log lines that
 //! find it busy are dropped in their ring and counted.
 //!
+//! It hands to a successor who is at the link, requests and answers of which a part went over it, lines that are waited for and
+//! those that are kept.
+//!
 //! It decides nothing about servers: it asks the supervisor, by the interfaces that the console has too.
 
 #![no_std]
@@ -20,6 +23,7 @@ mod manage;
 mod notice;
 mod serve;
 mod session;
+pub mod state;
 
 pub use door::Setup;
 pub use keeper::{BYTES, Keeper};

@@ -7,10 +7,12 @@ extern crate alloc;
 use alloc::vec::Vec;
 
 use abi::CallError;
+use ipc::Wire;
 use ipc::history::{Death, Event};
 use ipc::manage::{Action, Refusal};
 use ipc::operator::Error;
-use ipc::serve::{Serve, serve};
+use ipc::serve::Serve;
+use ipc::state::{Damaged, Reader};
 use ipc::status::Snapshot;
 use manage::{Manage, Operator, Setup};
 
@@ -30,6 +32,7 @@ ipc::wiring! {
     device "vchan";
     stack 16;
     heap 96;
+    state { manage::state::Link, manage::state::Answer, manage::state::Line }
 }
 
 const _: () = assert!(ipc::vchan::WIRE.up == 9);
@@ -74,21 +77,36 @@ fn history() -> ipc::history::Client<rt::Trap> {
     ipc::history::Client::new(rt::Trap, wiring::history.handle)
 }
 
-fn run() -> ! {
-    let start = rt::start();
-    let memory = start.need(wiring::link.index).unwrap_or_default();
-    let setup = Setup {
+/// Pages, event channel and references of the vchan.
+fn setup() -> Setup {
+    let memory = rt::start().need(wiring::link.index).unwrap_or_default();
+    Setup {
         port: wiring::ring.handle,
         window: wiring::pool,
         pages: rt::need(wiring::link).up,
         address: memory.up,
-    };
+    }
+}
+
+fn writers() -> Vec<Wire> {
     let writers = (0..wiring::NUMBERS.clients).map(|n| rt::client(wiring::NUMBERS, n));
-    let writers = writers.filter(|wire| !wire.up.is_empty()).collect();
-    let mut server =
-        Manage::new(rt::Trap, setup, rt::need(wiring::store), writers, (start.header, Supervisor));
+    writers.filter(|wire| !wire.up.is_empty()).collect()
+}
+
+fn fresh() -> Manage<rt::Trap, Supervisor> {
+    let (store, own) = (rt::need(wiring::store), (rt::start().header, Supervisor));
+    let mut server = Manage::new(rt::Trap, setup(), store, writers(), own);
     server.bits(0);
-    serve(rt::Trap, &mut server)
+    server
+}
+
+fn adopt(state: Reader<'_>) -> Result<Manage<rt::Trap, Supervisor>, Damaged> {
+    let (store, own) = (rt::need(wiring::store), (rt::start().header, Supervisor));
+    Manage::adopt(rt::Trap, setup(), store, writers(), own, state)
+}
+
+fn run() -> ! {
+    rt::serve(fresh, adopt)
 }
 
 rt::main!(run);

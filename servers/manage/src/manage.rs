@@ -7,12 +7,15 @@ use abi::{Answer, Call, Traps};
 use ipc::Wire;
 use ipc::console::Source;
 use ipc::serve::Serve;
+use ipc::state::{Damaged, Full, Reader, Writer};
+use vchan::Indices;
 
 use crate::door::{Door, Setup};
 use crate::keeper::Keeper;
 use crate::notice::Notice;
 use crate::serve::{Desk, Later, Operator};
 use crate::session::{Session, Turn};
+use crate::state;
 
 /// A time that has passed: the timer's bit comes with the next wait.
 const AT_ONCE: u64 = 1;
@@ -68,6 +71,36 @@ impl<T: Traps, O: Operator> Manage<T, O> {
             later: None,
             timer: 0,
         }
+    }
+
+    /// The successor of another one. Nothing that is shared is touched before the first turn.
+    ///
+    /// # Errors
+    /// The state is not that of an operator's link.
+    pub fn adopt(
+        traps: T,
+        setup: Setup,
+        store: Wire,
+        sources: Vec<Wire>,
+        (header, operator): (abi::start::Header, O),
+        state: Reader<'_>,
+    ) -> Result<Self, Damaged> {
+        let link: state::Link = state.one()?.ok_or(Damaged)?;
+        let answer = state::answer(state)?;
+        let client = match link.client {
+            state::Client::Free => State::Free,
+            state::Client::Taken(session) => State::Taken(Session::adopted(session, answer)),
+            state::Client::HungUp => State::HungUp,
+        };
+        let indices = link.indices.map(|(consumed, produced)| Indices { consumed, produced });
+        Ok(Self {
+            door: Door::adopted(traps, setup, indices, link.retry).ok_or(Damaged)?,
+            notice: Notice::adopted(traps, store, link.notice),
+            state: client,
+            keeper: state::keeper(state, link.next)?,
+            later: link.later.map(state::restored_later).transpose()?,
+            ..Self::new(traps, setup, store, sources, (header, operator))
+        })
     }
 
     /// One turn of everything.
@@ -153,6 +186,23 @@ impl<T: Traps, O: Operator> Serve for Manage<T, O> {
             self.timer = 0;
         }
         self.turn();
+    }
+
+    fn save(&self, to: &mut Writer) -> Result<(), Full> {
+        let (client, answer) = match &self.state {
+            State::Free => (state::Client::Free, [].as_slice()),
+            State::Taken(session) => (state::Client::Taken(session.save()), session.answer()),
+            State::HungUp => (state::Client::HungUp, [].as_slice()),
+        };
+        to.put(&state::Link {
+            indices: self.door.indices().map(state::indices),
+            retry: self.door.deadline(),
+            notice: self.notice.save(),
+            client,
+            later: self.later.map(state::later),
+            next: self.keeper.next(),
+        })?;
+        state::save(answer, &self.keeper, to)
     }
 
     fn call(&mut self, call: &Call) -> Option<Answer> {

@@ -13,6 +13,7 @@ use ipc::vchan::DIRECTORY;
 use ipc::xenstore::{Client, Kind, Operation};
 
 use crate::door::Offer;
+use crate::state;
 
 /// The pause after something went wrong, in nanoseconds.
 const PAUSE: u64 = 500_000_000;
@@ -30,7 +31,7 @@ pub(crate) struct Notice<T> {
     /// The number of the request that is open.
     asked: Option<u32>,
     /// What is to be written, the first one first.
-    due: VecDeque<(&'static str, String)>,
+    due: VecDeque<(String, String)>,
     offer: Option<Offer>,
     retry: Option<u64>,
     /// When to wake who waits.
@@ -52,6 +53,23 @@ impl<T: Traps> Notice<T> {
         }
     }
 
+    /// That of a predecessor, whose session with xenstore goes on.
+    pub fn adopted(traps: T, wire: Wire, state: state::Notice) -> Self {
+        let state::Notice { is_open, asked, due, offer, retry, wakes } = state;
+        Self { is_open, asked, due, offer, retry, wakes, ..Self::new(traps, wire) }
+    }
+
+    pub fn save(&self) -> state::Notice {
+        state::Notice {
+            is_open: self.is_open,
+            asked: self.asked,
+            due: self.due.clone(),
+            offer: self.offer,
+            retry: self.retry,
+            wakes: self.wakes.clone(),
+        }
+    }
+
     /// When to look again.
     pub fn deadline(&self) -> Option<u64> {
         self.retry.or_else(|| self.wakes.front().copied())
@@ -61,8 +79,8 @@ impl<T: Traps> Notice<T> {
     pub fn tell(&mut self, offer: Offer) {
         self.offer = Some(offer);
         self.due.clear();
-        self.due.push_back(("ring-ref", offer.reference.to_string()));
-        self.due.push_back(("event-channel", offer.channel.to_string()));
+        self.due.push_back((String::from("ring-ref"), offer.reference.to_string()));
+        self.due.push_back((String::from("event-channel"), offer.channel.to_string()));
     }
 
     /// The vchan is free: wakes who waits for that, at once and some times more, since a client has the event channel for a while
@@ -80,7 +98,7 @@ impl<T: Traps> Notice<T> {
         if self.wakes.pop_front_if(|at| *at <= now).is_some()
             && let Some(offer) = self.offer.filter(|_| self.due.is_empty())
         {
-            self.due.push_back(("event-channel", offer.channel.to_string()));
+            self.due.push_back((String::from("event-channel"), offer.channel.to_string()));
         }
     }
 

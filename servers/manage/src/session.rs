@@ -3,26 +3,18 @@
 //! Invariant: at most one request is being worked on and at most one answer waits to be taken; as long as one does, nothing more
 //! is read. Who does not say hello first, or sends what is no frame, is hung up on.
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use ipc::manage::{ANSWER, Answer, Frames, From, PATIENCE, PROTOCOL, REQUEST, Refusal, Request};
 use vchan::{Broken, Server};
 
 use crate::serve::Service;
+use crate::state::{self, Wait};
 
 /// Bytes that are read at once.
 const READ: usize = 1024;
 /// Most steps of a turn.
 const STEPS: usize = 32;
-
-/// Lines that are waited for.
-#[derive(Clone, Debug)]
-struct Wait {
-    from: u64,
-    server: Option<String>,
-    until: u64,
-}
 
 /// A session.
 #[derive(Debug)]
@@ -50,6 +42,24 @@ impl Session {
     pub const fn new() -> Self {
         let frames = Frames::new(REQUEST);
         Self { frames, is_met: false, wait: None, answer: Vec::new(), taken: 0 }
+    }
+
+    /// That of a predecessor, and what was left of its answer.
+    pub fn adopted(state: state::Session, answer: Vec<u8>) -> Self {
+        let state::Session { bytes, is_met, wait } = state;
+        let mut frames = Frames::new(REQUEST);
+        frames.push(&bytes);
+        Self { frames, is_met, wait, answer, taken: 0 }
+    }
+
+    pub fn save(&self) -> state::Session {
+        let (bytes, wait) = (self.frames.waiting().to_vec(), self.wait.clone());
+        state::Session { bytes, is_met: self.is_met, wait }
+    }
+
+    /// What of its answer was not taken.
+    pub fn answer(&self) -> &[u8] {
+        self.answer.get(self.taken..).unwrap_or_default()
     }
 
     /// When lines are not waited for any longer.

@@ -47,6 +47,15 @@ const NOT_YET: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
 
+/// The own indices, which are never read from the page: what a successor of the server has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Indices {
+    /// Bytes that were taken from the client.
+    pub consumed: u32,
+    /// Bytes that were written for it.
+    pub produced: u32,
+}
+
 /// The server's end.
 #[derive(Debug)]
 pub struct Server {
@@ -82,13 +91,33 @@ impl Server {
         page.write(CLIENT_LIVE, &NOT_YET);
         let server = Self {
             page,
-            left: Reader::new(page, LEFT, left),
-            right: Writer::new(page, RIGHT, right),
+            left: Reader::at(page, LEFT, left, 0),
+            right: Writer::at(page, RIGHT, right, 0),
             is_due: false,
         };
         server.ask();
         server.set_live(true);
         Some(server)
+    }
+
+    /// The vchan of a predecessor with these indices; nothing is touched. `None` if the pages are too few.
+    #[must_use]
+    pub fn adopted(pages: Memory, shape: Shape, indices: Indices) -> Option<Self> {
+        let page = pages.part(0, PAGE)?;
+        let (left, right) = shape.rings(pages)?;
+        Some(Self {
+            page,
+            left: Reader::at(page, LEFT, left, indices.consumed),
+            right: Writer::at(page, RIGHT, right, indices.produced),
+            // An event once too often costs the client a look.
+            is_due: true,
+        })
+    }
+
+    /// The own indices.
+    #[must_use]
+    pub const fn indices(&self) -> Indices {
+        Indices { consumed: self.left.index(), produced: self.right.index() }
     }
 
     /// Whether a client is connected.

@@ -41,8 +41,12 @@ fn pieces(bytes: Memory, index: u32, len: usize) -> (usize, usize) {
 }
 
 impl Reader {
-    pub(crate) fn new(page: Memory, indices: usize, bytes: Memory) -> Self {
-        Self { page, indices, bytes, consumed: 0 }
+    pub(crate) const fn at(page: Memory, indices: usize, bytes: Memory, consumed: u32) -> Self {
+        Self { page, indices, bytes, consumed }
+    }
+
+    pub(crate) const fn index(&self) -> u32 {
+        self.consumed
     }
 
     pub(crate) fn read(&mut self, to: &mut [u8]) -> Result<usize, Broken> {
@@ -75,8 +79,12 @@ impl Reader {
 }
 
 impl Writer {
-    pub(crate) fn new(page: Memory, indices: usize, bytes: Memory) -> Self {
-        Self { page, indices, bytes, produced: 0 }
+    pub(crate) const fn at(page: Memory, indices: usize, bytes: Memory, produced: u32) -> Self {
+        Self { page, indices, bytes, produced }
+    }
+
+    pub(crate) const fn index(&self) -> u32 {
+        self.produced
     }
 
     /// How many bytes the client has not read.

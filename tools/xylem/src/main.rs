@@ -18,6 +18,7 @@ mod place;
 mod rig_command;
 mod run;
 mod stop;
+mod swaps;
 mod system;
 mod test;
 mod ui;

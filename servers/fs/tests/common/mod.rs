@@ -3,7 +3,7 @@
 
 use std::fmt::Arguments;
 use std::io::{Cursor, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use fs::Fs;
 use fs::platter::{Control, Platter};
 use ipc::files::client::Files;
 use ipc::files::{BUFFER_BYTES, Complete, Entry, OK};
-use ipc::loopback::{End, Loopback, now};
+use ipc::loopback::{End, Loopback, Swapping, now};
 use ipc::serve::{Serve, turn};
 use ipc::{Host, Wire, block, files};
 use shared::HostMemory;
@@ -70,6 +70,8 @@ pub struct World {
     pub control: Control,
     pub place: Place,
     pub bells: Vec<Wire>,
+    /// How often the file system was swapped.
+    pub swaps: Arc<AtomicU64>,
     disk: End,
     stop: Arc<AtomicBool>,
 }
@@ -113,6 +115,11 @@ impl World {
     }
 
     pub fn with(control: Control) -> Self {
+        Self::swapping(control, 0)
+    }
+
+    /// With a file system that is swapped behind one of so many turns.
+    pub fn swapping(control: Control, every: u64) -> Self {
         let loopback = Loopback::new();
         let (fs, disk) = (loopback.end(), loopback.end());
         loopback.own(&fs);
@@ -125,12 +132,21 @@ impl World {
         let bells: Vec<Wire> = (0..3).map(|n| wire(Handle(10 + n), 2 << n, files::WIRE)).collect();
         let place = Place::default();
         let (host, wires) = (place.clone(), bells.clone());
-        serve(fs, &stop, move || {
-            let mut server = Fs::new(fs, host, of_disk, wires);
+        let swaps = Arc::new(AtomicU64::new(0));
+        let (count, stopped) = (swaps.clone(), stop.clone());
+        std::thread::spawn(move || {
+            let mut server = Fs::new(fs, host.clone(), of_disk, wires.clone());
             server.start();
-            server
+            let mut server = Swapping::new(server, every, |state| {
+                Fs::adopt(fs, host.clone(), of_disk, wires.clone(), state)
+            });
+            let mut answer = None;
+            while !stopped.load(Ordering::SeqCst) {
+                answer = turn(&fs, &mut server, answer);
+                count.store(server.swaps(), Ordering::SeqCst);
+            }
         });
-        Self { loopback, fs, control, place, bells, disk, stop }
+        Self { loopback, fs, control, place, bells, disk, stop, swaps }
     }
 
     /// Client number `number`, in a new session.

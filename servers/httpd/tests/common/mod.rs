@@ -6,16 +6,14 @@ use std::io::{Cursor, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use abi::trap::{BIT_CONTROL, BIT_WORLD};
 use abi::wiring::WireShape;
 use abi::{Badge, Call, Handle, Token};
 use fatfs::{FatType, FormatVolumeOptions, FsOptions};
 use fs::Fs;
 use fs::platter::{Control, Platter};
 use httpd::{Httpd, Settings, Wires, page};
-use ipc::loopback::{End, Loopback, now};
+use ipc::loopback::{End, Loopback, Swapping, now};
 use ipc::serve::{Serve, turn};
-use ipc::state::{Damaged, Reader, Writer};
 use ipc::status::{self, SlotStatus, Snapshot, State};
 use ipc::{Host, Wire, block, files, nic, socket};
 use net::peer::{Cable, Card, Peer};
@@ -55,20 +53,6 @@ fn serve<S: Serve + 'static>(
             answer = turn(&end, &mut server, answer);
         }
     });
-}
-
-/// The successor of a server, after its first turn; what it adopted, it would write down again as it was.
-pub fn swapped<S: Serve>(server: &S, adopt: impl Fn(Reader<'_>) -> Result<S, Damaged>) -> S {
-    let saved = |server: &S| {
-        let mut to = Writer::new(1 << 20);
-        server.save(&mut to).unwrap();
-        to.bytes().to_vec()
-    };
-    let state = saved(server);
-    let mut next = adopt(Reader::new(&state).unwrap()).unwrap();
-    assert!(saved(&next) == state, "what was adopted is what was written");
-    next.bits(!(BIT_CONTROL | BIT_WORLD));
-    next
 }
 
 /// Both ends of a new wire: the client's, and the server's bell.
@@ -156,8 +140,7 @@ impl World {
         Self::with_swaps(control, has_files, 0).0
     }
 
-    /// With these files, and a web server that is swapped for another one behind every turn but `turns - 1` of `turns`; gives
-    /// how often it was.
+    /// With these files, and a web server that is swapped behind one of so many turns; gives how often it was.
     pub fn swapping(files: &[(&str, Vec<u8>)], turns: u64) -> (Self, Arc<AtomicU64>) {
         Self::with_swaps(Control::new(image(files)), true, turns)
     }
@@ -219,18 +202,13 @@ impl World {
             let settings = || Settings::read([("title", "Hello")].into_iter(), |_, _| {});
             let mut server = Httpd::new(httpd, host.clone(), settings(), wires, page::front);
             server.start();
+            let mut server = Swapping::new(server, turns, |state| {
+                Httpd::adopt(httpd, host.clone(), settings(), wires, page::front, state)
+            });
             let mut answer = None;
-            for number in 1.. {
+            while !stop.load(Ordering::SeqCst) {
                 answer = turn(&httpd, &mut server, answer);
-                if stop.load(Ordering::SeqCst) {
-                    break;
-                }
-                if turns > 0 && number % turns == 0 {
-                    server = swapped(&server, |state| {
-                        Httpd::adopt(httpd, host.clone(), settings(), wires, page::front, state)
-                    });
-                    count.fetch_add(1, Ordering::SeqCst);
-                }
+                count.store(server.swaps(), Ordering::SeqCst);
             }
         });
         (world, swaps)

@@ -1,4 +1,5 @@
 //! The server with fakes around it, and operators who speak to it.
+#![allow(dead_code)]
 
 use std::sync::{Arc, Mutex};
 
@@ -6,9 +7,10 @@ use abi::Handle;
 use front::fake::{PORT, Rig, WINDOW};
 use ipc::Wire;
 use ipc::history::{Death, Event};
-use ipc::loopback::End;
+use ipc::loopback::{End, Swapping};
 use ipc::manage::{ANSWER, Action, Answer, Frames, PROTOCOL, REQUEST, Refusal, Request};
 use ipc::serve::Serve;
+use ipc::state::{Damaged, Reader};
 use ipc::status::{SlotStatus, Snapshot, State};
 use manage::{Manage, Setup};
 use shared::bytes::Producer;
@@ -109,6 +111,9 @@ impl manage::Operator for Supervisor {
     }
 }
 
+type Adopt = Box<dyn Fn(Reader<'_>) -> Result<Manage<End, Supervisor>, Damaged>>;
+type Server = Swapping<Manage<End, Supervisor>, Adopt>;
+
 /// An operator.
 pub struct Operator {
     pub client: Client,
@@ -135,15 +140,21 @@ impl Operator {
 pub struct Bench {
     pub rig: Rig,
     pub pages: Memory,
-    server: Manage<End, Supervisor>,
+    server: Server,
     acts: Acts,
     log: Producer,
     source: Wire,
     is_new: bool,
+    every: u64,
 }
 
 impl Bench {
     pub fn new() -> Self {
+        Self::swapping(0)
+    }
+
+    /// With a server that is swapped behind one of so many turns.
+    pub fn swapping(every: u64) -> Self {
         let rig = Rig::new();
         let pages = HostMemory::leak(PAGES);
         rig.machine().map(ADDRESS, pages);
@@ -151,24 +162,30 @@ impl Bench {
         let source = rig.client(HostMemory::leak(5), HostMemory::leak(1));
         let log = Producer::open(ipc::console::ring(source.up, source.down).unwrap()).unwrap();
         let acts = Acts::default();
-        let server = Self::server(&rig, pages, source, &acts);
-        let mut bench = Self { rig, pages, server, acts, log, source, is_new: true };
+        let server = Self::server(&rig, pages, source, (&acts, every));
+        let is_new = true;
+        let mut bench = Self { rig, pages, server, acts, log, source, is_new, every };
         bench.server.bits(0);
         bench.run();
         bench
     }
 
-    fn server(rig: &Rig, pages: Memory, source: Wire, acts: &Acts) -> Manage<End, Supervisor> {
+    fn server(rig: &Rig, pages: Memory, source: Wire, (acts, every): (&Acts, u64)) -> Server {
         let setup = Setup { port: PORT, window: WINDOW, pages, address: ADDRESS };
-        let supervisor = Supervisor { traps: rig.traps(), acts: acts.clone() };
-        Manage::new(rig.traps(), setup, rig.store(), vec![source], (HEADER, supervisor))
+        let (traps, store, acts) = (rig.traps(), rig.store(), acts.clone());
+        let own = move || (HEADER, Supervisor { traps, acts: acts.clone() });
+        let server = Manage::new(traps, setup, store, vec![source], own());
+        let adopt =
+            move |state: Reader<'_>| Manage::adopt(traps, setup, store, vec![source], own(), state);
+        Swapping::new(server, every, Box::new(adopt))
     }
 
     /// Another incarnation, while these references are still mapped.
     pub fn restart(&mut self, mapped: &[u32]) {
         self.rig.machine().mapped.extend(mapped);
         self.rig.machine().is_open = false;
-        self.server = Self::server(&self.rig, self.pages, self.source, &self.acts);
+        let how = (&self.acts, self.every);
+        self.server = Self::server(&self.rig, self.pages, self.source, how);
         self.is_new = true;
         self.server.bits(0);
         self.run();
@@ -241,6 +258,11 @@ impl Bench {
             self.rig.ring();
         }
         self.run();
+    }
+
+    /// How often the server was swapped.
+    pub fn swaps(&self) -> u64 {
+        self.server.swaps()
     }
 
     /// What the supervisor was asked to do since the last call.

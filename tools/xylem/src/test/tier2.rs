@@ -21,6 +21,7 @@ mod poke;
 mod restarts;
 mod rude;
 mod swap;
+mod swaps;
 mod systems;
 mod ways;
 
@@ -100,6 +101,12 @@ const GROUPS: &[Group] = &[
         case("address-of-words", address::of_words),
     ],
     &[case("swap", swap::page)],
+    &[
+        case("swap-httpd", swaps::httpd),
+        case("swap-fs", swaps::fs),
+        case("swap-console", swaps::console),
+        case("swap-manage", swaps::manage),
+    ],
     &[case("second-disk", files::written)],
     &[case("paged", files::paged)],
 ];

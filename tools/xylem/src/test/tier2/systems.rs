@@ -15,7 +15,7 @@ use crate::system::{self, Packed};
 pub struct Systems(Mutex<BTreeMap<String, Packed>>);
 
 /// What most cases boot.
-const USUAL: [&str; 6] = ["web", "hello", "web-alt", "web-static", "disk", "paged"];
+const USUAL: [&str; 7] = ["web", "hello", "web-alt", "web-static", "web-swap", "disk", "paged"];
 
 impl Systems {
     /// Packs the usual ones ahead, so that no case's time has the compiler in it. What cannot be packed fails the cases
